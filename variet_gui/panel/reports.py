@@ -1,0 +1,132 @@
+"""Turns what the panel knows into the shapes that the terminal prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from variet_gui.catalog.parameters import PARAMETERS
+from variet_gui.catalog.command import Command
+from variet_gui.chat.conversation import ChatMessage
+from variet_gui.client.api import ApiError
+from variet_gui.events import Failure, ServerState, Timings
+from variet_gui.panel.panel import Panel
+from variet_gui.panel.shapes import (
+    ChatShape,
+    CommandShape,
+    ErrorShape,
+    StartShape,
+    TierRow,
+    TiersShape,
+    TimingsShape,
+)
+
+_ALTERING = ("CUDA_", "GGML_")
+
+
+async def tiers(panel: Panel) -> TiersShape:
+    """Return the catalog with states. A tier that another panel runs is found by asking its port."""
+    catalog = panel.tune.catalog
+    assert catalog is not None
+    rows = []
+    for tier in catalog.tiers:
+        last = tier.history[-1] if tier.history else None
+        profile = panel.tune.draft(tier.role)
+        rows.append(
+            TierRow(
+                role=tier.role,
+                model_name=tier.model_name,
+                quantisation=tier.quantisation,
+                state=await _state(panel, tier.role, tier.port),
+                port=tier.port,
+                url=f"http://127.0.0.1:{tier.port}/v1",
+                vision=profile.get("mmproj") is not None,
+                target_tps=tier.acceptance.min_tps,
+                vram_limit_mib=tier.acceptance.vram_limit_mib,
+                last_tps=last.generation_tps if last else None,
+                last_measured=last.measured if last else None,
+                has_fingerprint=bool(last and last.fingerprint),
+                not_recorded=[row.key for row in PARAMETERS if row.essential and profile.get(row.key) is None],
+            )
+        )
+    return TiersShape(catalog=str(panel.paths.catalog), demo=panel.options.demo, tiers=rows)
+
+
+async def _state(panel: Panel, role: str, port: int) -> str:
+    status = panel.fleet.server(role).status
+    if status.state is not ServerState.STOPPED:
+        return status.state.value
+    try:
+        return "ready" if await panel.converse.answers_on(role, port) else "stopped"
+    except ApiError:
+        return "stopped"
+
+
+def command(panel: Panel, role: str, built: Command) -> CommandShape:
+    """Return the exact command with its environment and what had to be left off."""
+    return CommandShape(
+        role=role,
+        argv=list(built.argv),
+        env=dict(built.environment),
+        env_removed=sorted(name for name in panel.environ if name in built.removed_environment),
+        env_inherited={
+            name: value
+            for name, value in sorted(panel.environ.items())
+            if name.startswith(_ALTERING) and name not in built.environment
+        },
+        notes=[str(note) for note in built.notes],
+    )
+
+
+def start(panel: Panel, role: str) -> StartShape:
+    """Return what a tier says about itself once it is ready."""
+    server = panel.fleet.server(role)
+    status = server.status
+    return StartShape(
+        role=role,
+        state=status.state.value,
+        pid=status.pid,
+        port=status.port,
+        url=status.url,
+        vision=status.vision,
+        context_size=status.context_size,
+        build=status.build,
+        load_seconds=status.load_seconds,
+        log=str(server.log_path),
+    )
+
+
+def chat(role: str, answer: ChatMessage) -> ChatShape:
+    """Return one answer with its figures."""
+    return ChatShape(
+        role=role, answer=answer.text, reasoning=answer.reasoning, timings=timings(answer.timings or Timings())
+    )
+
+
+def timings(value: Timings) -> TimingsShape:
+    """Return the figures of one answer."""
+    return TimingsShape(
+        generated_tokens=value.generated_tokens,
+        generation_tps=value.generation_tps,
+        prompt_tokens=value.prompt_tokens,
+        prefill_tps=value.prefill_tps,
+        cached_tokens=value.cached_tokens,
+        time_to_first_token_ms=value.time_to_first_token_ms,
+        image_tokens=value.image_tokens,
+        image_ms=value.image_ms,
+    )
+
+
+def failure_shape(failure: Failure) -> ErrorShape:
+    """Return a failed start with its evidence."""
+    return ErrorShape(
+        error=str(failure.title),
+        code=failure.code,
+        detail=None if failure.detail is None else str(failure.detail),
+        evidence=list(failure.evidence),
+    )
+
+
+def sampling(temperature: float | None, max_tokens: int | None) -> dict[str, Any]:
+    """Return the sampling settings of one request; what is None stays as the server is set."""
+    chosen = {"temperature": temperature, "max_tokens": max_tokens}
+    return {key: value for key, value in chosen.items() if value is not None}

@@ -1,0 +1,117 @@
+"""The terminal's words: each shape as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from variet_gui.catalog.command import shell_text
+from variet_gui.events import Failure, ServerState, ServerStatus
+from variet_gui.i18n import Message, msg, tr
+from variet_gui.panel.shapes import CommandShape, DoctorShape, ErrorShape, StartShape, TiersShape, TimingsShape
+
+STATE_WORDS: dict[ServerState, Message] = {
+    ServerState.STOPPED: msg("stopped"),
+    ServerState.PREFLIGHT: msg("checking"),
+    ServerState.STARTING: msg("starting"),
+    ServerState.LOADING: msg("loading"),
+    ServerState.READY: msg("ready"),
+    ServerState.BUSY: msg("busy"),
+    ServerState.STOPPING: msg("stopping"),
+    ServerState.FAILED: msg("failed"),
+}
+"""The one word for each state, in window and terminal."""
+
+_MARKS = {"ok": "✓", "info": "·", "warning": "▲", "error": "✕"}
+
+
+def tiers(shape: TiersShape) -> str:
+    """Return the tiers as a table."""
+    rows = [[tr("tier"), tr("state"), tr("model"), tr("t/s"), tr("target"), tr("URL")]]
+    for tier in shape.tiers:
+        last = tr("not recorded") if tier.last_tps is None else f"{tier.last_tps:g}"
+        if tier.last_tps is not None and not tier.has_fingerprint:
+            last = tr("{figure} ({date}, history)", figure=last, date=tier.last_measured)
+        target = "-" if tier.target_tps is None else f"≥ {tier.target_tps:g}"
+        model = f"{tier.model_name} {tier.quantisation or ''}".strip()
+        state = str(STATE_WORDS[ServerState(tier.state)])
+        rows.append([tier.role, state, model, last, target, tier.url])
+    return f"{_table(rows)}\n{shape.catalog}"
+
+
+def command(shape: CommandShape) -> str:
+    """Return the command as it can be pasted into a shell."""
+    lines = [f"{name}={value} \\" for name, value in shape.env.items()]
+    lines.append(shell_text(shape.argv))
+    lines += [f"# {name}={value}" for name, value in shape.env_inherited.items()]
+    if shape.env_removed:
+        lines.append("# " + tr("taken out of the environment: {names}", names=", ".join(shape.env_removed)))
+    lines += [f"# {note}" for note in shape.notes]
+    return "\n".join(lines)
+
+
+def start(shape: StartShape) -> str:
+    """Return the good news."""
+    return tr(
+        "{role} is ready after {seconds} s: {url} (pid {pid}). Ctrl-C stops it.",
+        role=shape.role,
+        seconds="?" if shape.load_seconds is None else f"{shape.load_seconds:.1f}",
+        url=shape.url,
+        pid=shape.pid,
+    )
+
+
+def state(status: ServerStatus) -> str:
+    """Return one line for a change of state."""
+    word = str(STATE_WORDS[status.state])
+    return f"{status.role}: {word}" if status.progress is None else f"{status.role}: {word} {status.progress:.0%}"
+
+
+def failure(value: Failure) -> str:
+    """Return why a server is not running, with the evidence."""
+    lines = [str(value.title)]
+    if value.detail is not None:
+        lines.append(str(value.detail))
+    lines += [f"  - {fix.text}" for fix in value.fixes]
+    lines += [f"  | {line}" for line in value.evidence]
+    return "\n".join(lines)
+
+
+def error(shape: ErrorShape) -> str:
+    """Return an error of any command."""
+    lines = [f"variet: {shape.error}"]
+    if shape.detail:
+        lines.append(shape.detail)
+    lines += [f"  | {line}" for line in shape.evidence]
+    return "\n".join(lines)
+
+
+def doctor(shape: DoctorShape) -> str:
+    """Return the findings, one a line."""
+    lines = []
+    for finding in shape.findings:
+        lines.append(f"{_MARKS[finding.severity]} {finding.text}")
+        if finding.fix:
+            lines.append(f"    → {finding.fix}")
+    return "\n".join(lines)
+
+
+def timings(shape: TimingsShape) -> str:
+    """Return the figures of one answer in one line."""
+    parts = []
+    if shape.generation_tps is not None:
+        parts.append(tr("{speed} t/s", speed=f"{shape.generation_tps:.1f}"))
+    parts.append(tr("{count} tokens", count=shape.generated_tokens))
+    if shape.time_to_first_token_ms is not None:
+        parts.append(tr("first token {seconds} s", seconds=f"{shape.time_to_first_token_ms / 1000:.2f}"))
+    if shape.prefill_tps is not None:
+        parts.append(tr("prefill {speed} t/s", speed=f"{shape.prefill_tps:.0f}"))
+    if shape.image_tokens is not None:
+        parts.append(tr("image {count} tokens", count=shape.image_tokens))
+    return " · ".join(parts)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )

@@ -1,0 +1,257 @@
+"""The drawing surface of a time plot: curves, grid, limit lines and event marks on a fixed range.
+
+X is the age of a sample in seconds (0 is now, the past is negative) and its range does not move while the plot
+follows; pyqtgraph re-lays its axes out whenever a range moves, which costs more than the curves. Its own axes and
+grid are not used at all for the same reason; grid lines are a few `InfiniteLine`s and all words are painted at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
+from PySide6.QtWidgets import QWidget
+
+from variet_gui.ui import theme
+from variet_gui.ui.widgets.plot_scale import FloatArray, place_labels
+
+LABEL_PX = 11
+_ROW_PX = 15
+_TOP_PX = 16
+_DASHES = {"limit": [6, 4], "mark": [3, 4]}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A horizontal line of the plot at `value` on the left scale. `colour` "" means a quiet grid line."""
+
+    value: float
+    label: str
+    colour: str = ""
+    label_right: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A vertical line at `age_s` (negative: before now)."""
+
+    age_s: float
+    label: str
+    colour: str = "quiet"
+
+
+class PlotCanvas(pg.PlotWidget):
+    """Draws what it is given; knows nothing of series, stores or timers."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent=parent)
+        self._plot = self.getPlotItem()
+        for axis in ("left", "bottom"):
+            self._plot.hideAxis(axis)
+        self._plot.hideButtons()
+        self._plot.setMenuEnabled(False)
+        self._plot.layout.setContentsMargins(0, 0, 0, 0)
+        self._box = self._plot.getViewBox()
+        self._box.setMouseEnabled(x=False, y=False)
+        self._box.setDefaultPadding(0.0)
+        self._box.disableAutoRange()
+        self.setMouseTracking(False)
+        self.setFrameShape(pg.QtWidgets.QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
+        self._span_s = 600.0
+        self._top = 1.0
+        self._label_font = theme.text_font(LABEL_PX)
+        self._metrics = QFontMetricsF(self._label_font)
+        self._range: tuple[float, ...] = ()
+        self._curves: list[pg.PlotCurveItem] = []
+        self._lines: list[pg.InfiniteLine] = []
+        self._mark_lines: list[pg.InfiniteLine] = []
+        self._line_values: tuple[Line, ...] = ()
+        self._marks: tuple[Mark, ...] = ()
+        self._labels: list[tuple[float, int] | None] = []
+        self._rows = 0
+        self._shows_mark_labels = True
+        self.empty_text = ""
+        self.apply_theme()
+
+    def apply_theme(self) -> None:
+        """Take the colours of the theme in use."""
+        self.setBackground(theme.colour("bar"))
+        self._label_font = theme.text_font(LABEL_PX)
+        self._metrics = QFontMetricsF(self._label_font)
+        self._dress_lines()
+        self._dress_marks()
+        self._place()
+
+    def set_curve_colours(self, colours: Sequence[QColor]) -> None:
+        """Have as many curves as `colours`, in these colours. Width 1: any more costs tens of times as much."""
+        while len(self._curves) < len(colours):
+            curve = pg.PlotCurveItem(connect="finite", antialias=True, skipFiniteCheck=False)
+            self._curves.append(curve)
+            self._plot.addItem(curve, ignoreBounds=True)
+        while len(self._curves) > len(colours):
+            self._plot.removeItem(self._curves.pop())
+        for index, (curve, colour) in enumerate(zip(self._curves, colours, strict=True)):
+            curve.setZValue(10 + index)
+            curve.setPen(pg.mkPen(colour, width=1))
+
+    def set_curve(self, index: int, ages_s: FloatArray, values: FloatArray) -> None:
+        """Draw curve `index` through these points; NaN is a gap. `values` are on the left scale."""
+        self._curves[index].setData(ages_s, values)
+
+    def set_frame(self, span_s: float, top: float, lines: tuple[Line, ...], marks: tuple[Mark, ...]) -> None:
+        """Set the range (`span_s` seconds up to now, 0 to `top`) and everything that is not a curve."""
+        changed = (span_s, top) != (self._span_s, self._top) or lines != self._line_values or marks != self._marks
+        if not changed:
+            return
+        self._span_s, self._top = span_s, top
+        if lines != self._line_values:
+            self._line_values = lines
+            self._dress_lines()
+        same_marks = [(m.label, m.colour) for m in marks] == [(m.label, m.colour) for m in self._marks]
+        self._marks = marks
+        if not same_marks:
+            self._dress_marks()
+        for item, mark in zip(self._mark_lines, marks, strict=True):
+            item.setPos(mark.age_s)
+        self._place()
+
+    def show_mark_labels(self, shown: bool) -> None:
+        """Write the names of marks beside them, or draw only their lines (a low plot has no room for words)."""
+        self._shows_mark_labels = shown
+        self._place()
+
+    def mark_texts_near(self, x_px: float, reach_px: float = 6.0) -> list[str]:
+        """Return the names of the marks whose line passes within `reach_px` of `x_px`."""
+        return [mark.label for mark in self._marks if abs(self._x_px(mark.age_s) - x_px) <= reach_px]
+
+    def visible_labels(self) -> list[tuple[str, QRectF]]:
+        """Return the mark labels that found room, each with its rectangle in pixels."""
+        return [
+            (mark.label, self._label_rect(place, self._text_width(mark.label)))
+            for mark, place in zip(self._marks, self._labels, strict=True)
+            if place is not None
+        ]
+
+    def resizeEvent(self, event: object) -> None:
+        super().resizeEvent(event)
+        if event is not None:  # pyqtgraph calls this without one while it builds
+            self._place()
+
+    def mousePressEvent(self, event: object) -> None:
+        """Ignore the mouse: nothing here can be dragged, and pyqtgraph's own handling only costs."""
+
+    def mouseMoveEvent(self, event: object) -> None:
+        """As `mousePressEvent`."""
+
+    def mouseReleaseEvent(self, event: object) -> None:
+        """As `mousePressEvent`."""
+
+    def wheelEvent(self, event: object) -> None:
+        """Let the page scroll."""
+        event.ignore()
+
+    def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
+        """Paint all words in one go: text items of their own cost more, and these are placed to the pixel."""
+        painter.save()
+        painter.resetTransform()
+        painter.setFont(self._label_font)
+        for line in self._line_values:
+            self._paint_line_label(painter, line)
+        for mark, place in zip(self._marks, self._labels, strict=True):
+            if place is not None:
+                painter.setPen(theme.colour(mark.colour))
+                painter.drawText(
+                    self._label_rect(place, self._text_width(mark.label)), Qt.AlignmentFlag.AlignVCenter, mark.label
+                )
+        if self.empty_text:
+            painter.setPen(theme.colour("faint"))
+            area = QRectF(self.rect()).adjusted(16, 0, -16, 0)
+            painter.drawText(area, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), self.empty_text)
+        painter.restore()
+
+    def _paint_line_label(self, painter: QPainter, line: Line) -> None:
+        y = self._y_px(line.value)
+        area = QRectF(6.0, y - _ROW_PX, self.width() - 12.0, _ROW_PX)
+        if line.label:
+            painter.setPen(theme.colour(line.colour or "faint"))
+            painter.drawText(area, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, line.label)
+        if line.label_right:
+            painter.setPen(theme.colour("faint"))
+            painter.drawText(area, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, line.label_right)
+
+    def _dress_lines(self) -> None:
+        self._fit_pool(self._lines, 1 + len(self._line_values), angle=0)
+        grid = QPen(theme.colour("line"))
+        grid.setCosmetic(True)
+        self._lines[0].setPos(0.0)
+        self._lines[0].setPen(grid)
+        for item, line in zip(self._lines[1:], self._line_values, strict=True):
+            item.setPos(line.value)
+            item.setPen(_dashed(theme.colour(line.colour), "limit") if line.colour else grid)
+
+    def _dress_marks(self) -> None:
+        self._fit_pool(self._mark_lines, len(self._marks), angle=90)
+        for item, mark in zip(self._mark_lines, self._marks, strict=True):
+            item.setPos(mark.age_s)
+            item.setPen(_dashed(theme.colour("idle" if mark.colour == "quiet" else mark.colour), "mark"))
+
+    def _fit_pool(self, pool: list[pg.InfiniteLine], count: int, angle: int) -> None:
+        while len(pool) < count:
+            line = pg.InfiniteLine(angle=angle, movable=False)
+            line.setAcceptHoverEvents(False)
+            pool.append(line)
+            self._plot.addItem(line, ignoreBounds=True)
+        while len(pool) > count:
+            self._plot.removeItem(pool.pop())
+
+    def _place(self) -> None:
+        width = float(self.width())
+        if self._shows_mark_labels:
+            wanted = [self._x_px(mark.age_s) + 5.0 for mark in self._marks]
+            order = sorted(range(len(wanted)), key=wanted.__getitem__)
+            texts = [self._text_width(self._marks[index].label) for index in order]
+            places = place_labels([wanted[index] for index in order], texts, width, rows=2)
+            self._labels = [None] * len(wanted)
+            for index, place in zip(order, places, strict=True):
+                self._labels[index] = place
+        else:
+            self._labels = [None] * len(self._marks)
+        self._rows = 1 + max((place[1] for place in self._labels if place is not None), default=-1)
+        # Below 0 there is a band for the names of marks, so that they never lie on a curve; above the top there is
+        # room for the words on the highest line.
+        height = max(float(self.height()), 40.0)
+        per_px = self._top / max(height - _TOP_PX - self._band_px(), 10.0)
+        wanted = (-self._span_s, 0.0, -self._band_px() * per_px, self._top + _TOP_PX * per_px)
+        if wanted != self._range:
+            self._range = wanted
+            self._box.setRange(xRange=wanted[:2], yRange=wanted[2:], padding=0, disableAutoRange=True)
+        self.viewport().update()
+
+    def _band_px(self) -> float:
+        return 3.0 + _ROW_PX * self._rows
+
+    def _label_rect(self, place: tuple[float, int], width: float) -> QRectF:
+        left, row = place
+        return QRectF(left, self.height() - _ROW_PX * (row + 1), math.ceil(width) + 1.0, _ROW_PX)
+
+    def _text_width(self, text: str) -> float:
+        return self._metrics.horizontalAdvance(text)
+
+    def _x_px(self, age_s: float) -> float:
+        return (age_s + self._span_s) / self._span_s * self.width()
+
+    def _y_px(self, value: float) -> float:
+        return float(self.mapFromScene(self._box.mapViewToScene(QPointF(0.0, value))).y())
+
+
+def _dashed(colour: QColor, kind: str) -> QPen:
+    pen = QPen(colour)
+    pen.setCosmetic(True)
+    pen.setDashPattern(_DASHES[kind])
+    return pen
