@@ -1,7 +1,7 @@
-"""The header of a GGUF file: metadata, and names, shapes, types and places of its tensors. Weights are never read.
+"""The header of a GGUF model: metadata, and names, shapes, types and places of its tensors. Weights are never read.
 
-Layout after `ggml/src/gguf.cpp` (gguf_init_from_reader), shards after `src/llama-model-loader.cpp`
-(llama_model_loader::llama_model_loader), both b11434.
+How the files of a model in parts belong together: `src/llama-model-loader.cpp`
+(llama_model_loader::llama_model_loader), b11434.
 """
 
 from __future__ import annotations
@@ -10,57 +10,18 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import BinaryIO, TypeAlias
+from typing import TypeAlias
 
-from variet_gui.gguf.reader import GgufError, GgufProblem, HeaderReader, Scalar, corrupt
-from variet_gui.gguf.types import ARRAY, TENSOR_TYPES
-from variet_gui.i18n import Message, msg
+from variet_gui.gguf.parsing import GgufTensor, MetadataValue, ParsedFile, parse
+from variet_gui.gguf.reader import GgufError, GgufProblem, HeaderReader, SkippedArray, corrupt
+from variet_gui.i18n import msg
 
 __all__ = ["GgufError", "GgufHeader", "GgufProblem", "GgufTensor", "Shard", "SkippedArray", "read_header"]
 
-_MOST_KEYS = 2**16
-_MOST_TENSORS = 2**18
-_LONGEST_TENSOR_NAME = 64
-_SHARD_NAME = re.compile(r"^(?P<stem>.*)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
-
-
-@dataclass(frozen=True, slots=True)
-class SkippedArray:
-    """A metadata list that was too long to keep: what it held and how many entries."""
-
-    element_type: int
-    length: int
-
-
-MetadataValue: TypeAlias = Scalar | tuple[Scalar, ...] | SkippedArray
-
-
-@dataclass(frozen=True, slots=True)
-class GgufTensor:
-    """One tensor, without its numbers."""
-
-    name: str
-    shape: tuple[int, ...]
-    """Elements per dimension, innermost first (ggml's ne), as the file stores it."""
-    type: str
-    """ggml's name: "q4_K"; "type 99" where this program does not know the number."""
-    offset: int
-    """Bytes from the start of the file of its shard."""
-    n_bytes: int
-    """Without the padding behind it; with it where the type is not known."""
-    shard: int = 0
-
-    @property
-    def n_elements(self) -> int:
-        """Return the number of weights."""
-        product = 1
-        for length in self.shape:
-            product *= length
-        return product
+_SHARD_NAME = re.compile(r"(?P<stem>.*)-00001-of-(?P<count>\d{5})\.gguf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +31,9 @@ class Shard:
     path: Path
     file_size: int
     data_start: int
+    """Where its weights begin, bytes from its start."""
     data_end: int
-    """Where the last tensor ends: the file must be at least this long, bytes."""
+    """Where its last tensor ends: the file must be at least this long."""
 
     @property
     def missing_bytes(self) -> int:
@@ -81,13 +43,13 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """What a model or projector says about itself, all shards merged."""
+    """What a model or projector says about itself, all its files merged."""
 
     metadata: Mapping[str, MetadataValue]
-    """Of the first shard: it carries all of the model's."""
+    """Of the first file: it carries all of the model's."""
     tensors: tuple[GgufTensor, ...]
     shards: tuple[Shard, ...]
-    version: int = 3
+    version: int
 
     @property
     def architecture(self) -> str:
@@ -111,7 +73,7 @@ class GgufHeader:
 
     @property
     def nextn_layers(self) -> int:
-        """Return how many of the layers are for multi-token prediction only."""
+        """Return how many of the layers serve multi-token prediction only."""
         return self.number("nextn_predict_layers") or 0
 
     @property
@@ -161,42 +123,42 @@ class GgufHeader:
         return value if isinstance(value, str) else None
 
     def number(self, key: str) -> int | None:
-        """Return the whole number at `{architecture}.key`, or None when it is absent or something else."""
+        """Return the whole number at `{architecture}.{key}`, or None when it is absent or something else."""
         value = self.metadata.get(f"{self.architecture}.{key}")
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 _Fingerprint: TypeAlias = tuple[tuple[str, int, int], ...]
+_CACHE_ENTRIES = 64
 _cache: OrderedDict[Path, tuple[_Fingerprint, GgufHeader]] = OrderedDict()
 _cache_lock = threading.Lock()
-_CACHE_ENTRIES = 64
 
 
 def read_header(path: Path) -> GgufHeader:
-    """Read the header of a model or projector; of a model in parts, that of all shards (name the first).
+    """Read the header of a model or projector; of a model in parts name the first, and all are read.
 
-    Blocking, about 0.1 s for a vocabulary of 262,144 tokens. An unchanged file (path, size, mtime) is read once.
-    That all tensors lie inside the file is not checked here: see `GgufHeader.missing_bytes`.
+    Blocking, about 0.1 s for a vocabulary of 262,144 tokens. A file that did not change (path, size, mtime) is read
+    once. Whether all tensors lie inside the files is not decided here: see `GgufHeader.missing_bytes`.
 
     Raises:
-        GgufError: not readable, not GGUF, cut short, damaged, or a shard is missing.
+        GgufError: not readable, not GGUF, cut short, damaged, or a part is missing.
     """
     with _cache_lock:
         cached = _cache.get(path)
-    if cached is not None and cached[0] == _fingerprint([shard.path for shard in cached[1].shards]):
+    if cached is not None and cached[0] == _fingerprint(shard.path for shard in cached[1].shards):
         return cached[1]
     header = _read_all(path)
-    fingerprint = _fingerprint([shard.path for shard in header.shards])
-    with _cache_lock:
-        if fingerprint is not None:
+    fingerprint = _fingerprint(shard.path for shard in header.shards)
+    if fingerprint is not None:
+        with _cache_lock:
             _cache[path] = (fingerprint, header)
             _cache.move_to_end(path)
-            while len(_cache) > _CACHE_ENTRIES:
+            if len(_cache) > _CACHE_ENTRIES:
                 _cache.popitem(last=False)
     return header
 
 
-def _fingerprint(paths: list[Path]) -> _Fingerprint | None:
+def _fingerprint(paths: Iterable[Path]) -> _Fingerprint | None:
     try:
         found = [(str(path), path.stat()) for path in paths]
     except OSError:
@@ -205,48 +167,45 @@ def _fingerprint(paths: list[Path]) -> _Fingerprint | None:
 
 
 def _read_all(path: Path) -> GgufHeader:
-    first = _read_file(path, 0)
+    first, shard = _read_file(path, 0)
+    parts, shards = [first], [shard]
     count = first.metadata.get("split.count")
-    if not isinstance(count, int) or count <= 1:
-        return first
-    if first.metadata.get("split.no") not in (0, None):
-        raise GgufError(
-            GgufProblem.NOT_FIRST_SHARD,
-            path,
-            msg("{file} is a later part of a model in {count} files. Name the first one.", file=path.name, count=count),
-        )
-    headers = [first]
-    for number in range(1, count):
-        other = shard_path(path, number, count)
-        header = _read_file(other, number)
-        if header.metadata.get("split.no") != number:
+    if isinstance(count, int) and count > 1:
+        if first.metadata.get("split.no", 0) != 0:
             raise GgufError(
-                GgufProblem.WRONG_SHARD,
-                other,
-                msg("{file} is not part {number} of {count} of this model.", file=other.name, number=number + 1, count=count),
+                GgufProblem.NOT_FIRST_SHARD,
+                path,
+                msg(
+                    "{file} is a later part of a model in {count} files. Choose the first.", file=path.name, count=count
+                ),
             )
-        headers.append(header)
-    tensors = tuple(tensor for header in headers for tensor in header.tensors)
-    expected = first.metadata.get("split.tensors.count")
-    if isinstance(expected, int) and expected != len(tensors):
-        raise corrupt(path, msg("its parts hold {found} tensors instead of {expected}.", found=len(tensors), expected=expected))
-    return GgufHeader(first.metadata, tensors, tuple(header.shards[0] for header in headers), first.version)
+        for number in range(1, count):
+            part, shard = _read_file(_shard_path(path, number, count), number)
+            if part.metadata.get("split.no") != number:
+                raise GgufError(
+                    GgufProblem.WRONG_SHARD,
+                    shard.path,
+                    msg("{file} is not part {number} of this model.", file=shard.path.name, number=number + 1),
+                )
+            parts.append(part)
+            shards.append(shard)
+    tensors = tuple(tensor for part in parts for tensor in part.tensors)
+    expected = first.metadata.get("split.tensors.count", len(tensors))
+    if expected != len(tensors):
+        raise corrupt(
+            path, msg("Its parts hold {found} tensors, not {expected}.", found=len(tensors), expected=expected)
+        )
+    return GgufHeader(first.metadata, tensors, tuple(shards), first.version)
 
 
-def shard_path(first: Path, number: int, count: int) -> Path:
-    """Return the file of shard `number` (from 0) of the model that begins with `first`.
-
-    Raises:
-        GgufError: the shard is not there, or `first` is not named as llama.cpp names shards.
-    """
-    match = _SHARD_NAME.match(first.name)
+def _shard_path(first: Path, number: int, count: int) -> Path:
+    match = _SHARD_NAME.fullmatch(first.name)
     if match is None or int(match["count"]) != count:
         raise GgufError(
             GgufProblem.MISSING_SHARD,
             first,
             msg(
-                "{file} is the first of {count} files, but was renamed: llama-server finds the others only by the "
-                "name ending in {ending}.",
+                "{file} is the first of {count} files but was renamed: the others are found only if it ends in {ending}.",
                 file=first.name,
                 count=count,
                 ending=f"-00001-of-{count:05}.gguf",
@@ -257,47 +216,20 @@ def shard_path(first: Path, number: int, count: int) -> Path:
         raise GgufError(
             GgufProblem.MISSING_SHARD,
             path,
-            msg("{file} is missing: the model is in {count} files and needs all of them.", file=path.name, count=count),
+            msg("{file} is missing: the model is in {count} files and needs them all.", file=path.name, count=count),
         )
     return path
 
 
-def _read_file(path: Path, shard: int) -> GgufHeader:
+def _read_file(path: Path, shard: int) -> tuple[ParsedFile, Shard]:
     try:
-        with path.open("rb") as file:
-            reader = HeaderReader(file, path, os.fstat(file.fileno()).st_size)
-            return _parse(reader, shard)
+        with path.open("rb", buffering=0) as file:
+            size = os.fstat(file.fileno()).st_size
+            parsed = parse(HeaderReader(file, path, size), shard)
     except OSError as error:
         raise GgufError(
             GgufProblem.UNREADABLE,
             path,
             msg("{file} cannot be read: {reason}.", file=path, reason=error.strerror or str(error)),
         ) from error
-
-
-def _parse(reader: HeaderReader, shard: int) -> GgufHeader:
-    path = reader.path
-    magic = reader.raw(4) if reader.file_size >= 4 else b""
-    if magic != b"GGUF":
-        raise GgufError(GgufProblem.NOT_GGUF, path, _not_gguf(path, magic, reader.file_size))
-    version = reader.u32()
-    if version & 0xFFFF == 0 or version not in (2, 3):
-        raise GgufError(
-            GgufProblem.UNSUPPORTED,
-            path,
-            msg("{file} is GGUF of a version or byte order that llama.cpp does not read here.", file=path.name),
-        )
-    n_tensors, n_keys = reader.u64(), reader.u64()
-    if n_tensors > _MOST_TENSORS or n_keys > _MOST_KEYS:
-        raise corrupt(path, msg("it claims {tensors} tensors and {keys} keys.", tensors=n_tensors, keys=n_keys))
-    metadata: dict[str, MetadataValue] = {}
-    for _ in range(n_keys):
-        key, value_type = reader.string(), reader.u32()
-        if key in metadata:
-            raise corrupt(path, msg("the key {key} stands twice.", key=key))
-        if value_type == ARRAY:
-            element_type, length, elements = reader.array()
-            metadata[key] = SkippedArray(element_type, length) if elements is None else elements
-        else:
-            metadata[key] = reader.scalar(value_type)
-    return _with_tensors(reader, shard, version, metadata, n_tensors)
+    return parsed, Shard(path, size, parsed.data_start, parsed.data_end)

@@ -7,11 +7,12 @@ the whole program with SIGBUS.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
-from variet_gui.gguf.types import ARRAY, SCALARS, STRING
+from variet_gui.gguf.types import SCALARS, STRING
 from variet_gui.i18n import Message, msg
 
 CHUNK_BYTES = 4 * 2**20
@@ -28,6 +29,14 @@ _U32 = SCALARS[4]
 _U64 = SCALARS[10]
 
 Scalar: TypeAlias = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class SkippedArray:
+    """A metadata list that was too long to keep: what it holds (a type of `gguf.types`) and how many entries."""
+
+    element_type: int
+    length: int
 
 
 class GgufProblem(Enum):
@@ -61,20 +70,26 @@ def corrupt(path: Path, what: Message) -> GgufError:
     return GgufError(
         GgufProblem.CORRUPT,
         path,
-        msg("{file} is damaged: {what} Download it again.", file=path.name, what=what),
+        msg("{file} is damaged. {what} Download it again.", file=path.name, what=what),
     )
 
 
 class HeaderReader:
-    """A cursor over the front of one file, which it reads as far as it is asked to."""
+    """A cursor over the front of one file. Holds a few MiB of it at a time, whatever the file claims."""
 
     def __init__(self, file: BinaryIO, path: Path, file_size: int) -> None:
         self.path = path
         self.file_size = file_size
-        self.position = 0
         self._file = file
         self._buffer = bytearray()
+        self._base = 0  # offset in the file of the first byte in the buffer
+        self._at = 0  # the cursor, as an index into the buffer; beyond its end after a skip
         self._strings_left = MOST_STRINGS
+
+    @property
+    def position(self) -> int:
+        """Return where the cursor stands, bytes from the start of the file."""
+        return self._base + self._at
 
     def u32(self) -> int:
         """Read an unsigned 32-bit number."""
@@ -90,10 +105,9 @@ class HeaderReader:
         Raises:
             GgufError: the file ends before.
         """
-        end = self.position + length
-        self._fill_to(end)
-        data = bytes(self._buffer[self.position : end])
-        self.position = end
+        self._need(length)
+        data = bytes(self._buffer[self._at : self._at + length])
+        self._at += length
         return data
 
     def string(self) -> str:
@@ -104,7 +118,7 @@ class HeaderReader:
         """
         length = self.u64()
         if length > LONGEST_STRING_BYTES:
-            raise corrupt(self.path, msg("it claims a text of {length} bytes.", length=length))
+            raise corrupt(self.path, msg("It claims a text of {length} bytes.", length=length))
         return self.raw(length).decode("utf-8", errors="replace")
 
     def scalar(self, value_type: int) -> Scalar:
@@ -115,66 +129,69 @@ class HeaderReader:
         """
         if value_type == STRING:
             return self.string()
-        try:
-            return self._unpack(SCALARS[value_type])
-        except KeyError:
-            raise corrupt(self.path, msg("metadata of an unknown type {type}.", type=value_type)) from None
+        layout = SCALARS.get(value_type)
+        if layout is None:
+            raise corrupt(self.path, msg("It holds a value of the unknown type {type}.", type=value_type))
+        return self._unpack(layout)
 
-    def array(self) -> tuple[int, int, tuple[Scalar, ...] | None]:
-        """Read an array: its element type, its length, and its elements or None when there are too many to keep.
+    def array(self) -> tuple[Scalar, ...] | SkippedArray:
+        """Read an array, or step over one that is too long to keep.
 
         Raises:
             GgufError: it claims a length that cannot be, or the file ends before.
         """
         element_type, length = self.u32(), self.u64()
-        smallest = 8 if element_type == STRING else SCALARS[element_type].size if element_type in SCALARS else 0
-        if element_type == ARRAY or not smallest:
-            raise corrupt(self.path, msg("a list of an unknown type {type}.", type=element_type))
-        limit = self._strings_left if element_type == STRING else MOST_NUMBERS
-        if length > limit or length * smallest > self.file_size - self.position:
-            raise corrupt(self.path, msg("it claims a list of {length} entries.", length=length))
+        if element_type == STRING:
+            smallest, most = _U64.size, self._strings_left
+        elif element_type in SCALARS:
+            smallest, most = SCALARS[element_type].size, MOST_NUMBERS
+        else:
+            raise corrupt(self.path, msg("It holds a list of the unknown type {type}.", type=element_type))
+        if length > most or length * smallest > self.file_size - self.position:
+            raise corrupt(self.path, msg("It claims a list of {length} entries.", length=length))
         if length <= LONGEST_KEPT_ARRAY:
-            return element_type, length, tuple(self.scalar(element_type) for _ in range(length))
+            return tuple(self.scalar(element_type) for _ in range(length))
         if element_type == STRING:
             self._skip_strings(length)
         else:
-            self._skip(length * smallest)
-        return element_type, length, None
+            self._at += length * smallest
+        return SkippedArray(element_type, length)
 
     def _skip_strings(self, count: int) -> None:
         # The hot loop: half a million lengths for one vocabulary. It runs over what was read already and asks for
         # more only when it falls off the end.
         self._strings_left -= count
-        unpack, buffer, position = _U64.unpack_from, self._buffer, self.position
-        left = count
+        unpack, buffer, at, left = _U64.unpack_from, self._buffer, self._at, count
         while left:
             try:
                 while left:
-                    position += 8 + unpack(buffer, position)[0]
+                    at += 8 + unpack(buffer, at)[0]
                     left -= 1
             except (struct.error, OverflowError):
-                self._fill_to(position + 8)
-        self.position = position
-        self._fill_to(position)
-
-    def _skip(self, length: int) -> None:
-        self._fill_to(self.position + length)
-        self.position += length
+                self._at = at
+                self._need(8)
+                at = self._at
+        self._at = at
 
     def _unpack(self, layout: struct.Struct) -> bool | int | float:
-        end = self.position + layout.size
-        self._fill_to(end)
-        value: bool | int | float = layout.unpack_from(self._buffer, self.position)[0]
-        self.position = end
+        self._need(layout.size)
+        value: bool | int | float = layout.unpack_from(self._buffer, self._at)[0]
+        self._at += layout.size
         return value
 
-    def _fill_to(self, end: int) -> None:
-        if end <= len(self._buffer):
+    def _need(self, length: int) -> None:
+        """See to it that `length` bytes from the cursor on are in the buffer."""
+        if self._at + length <= len(self._buffer):
             return
-        if end > self.file_size:
+        if self.position + length > self.file_size:
             raise self._ends_early()
-        while len(self._buffer) < end:
-            chunk = self._file.read(max(CHUNK_BYTES, end - len(self._buffer)))
+        if self._at > len(self._buffer):
+            self._file.seek(self.position)
+        self._base = self.position
+        del self._buffer[: self._at]
+        self._at = 0
+        while len(self._buffer) < length:
+            chunk = self._file.read(max(CHUNK_BYTES, length - len(self._buffer)))
             if not chunk:
                 raise self._ends_early()
             self._buffer += chunk

@@ -34,41 +34,39 @@ _NO_BUCKET = -(2**62)
 class Ring:
     """The newest `slots` values at `rate_hz`, addressed by absolute bucket number. NaN: unknown.
 
-    The buffer is held twice in a row (slot i and slot i + slots are written together), so that any span is one
-    contiguous slice, across the seam too. It starts as untouched zero pages: memory is taken as time passes.
+    It only ever moves forward. The buffer is held twice in a row (slot i and slot i + slots are written together), so
+    that any span is one contiguous slice, across the seam too. It starts as untouched zero pages: memory is taken as
+    time passes.
     """
 
-    __slots__ = ("_buffer", "_rewinds", "_writing", "first", "last", "rate_hz", "slots")
+    __slots__ = ("_buffer", "_writing", "first", "last", "rate_hz", "slots")
 
     def __init__(self, rate_hz: int, slots: int) -> None:
         self.rate_hz = rate_hz
         self.slots = slots
-        self.first = 0
-        """The oldest bucket ever written and not forgotten by a clock jump; it may have left the ring since."""
+        self.first = _NO_BUCKET
+        """The bucket that was written first; it may have left the ring since."""
         self.last = _NO_BUCKET
-        """The newest bucket written; nothing is stored while it lies below `first`."""
+        """The newest bucket written."""
         self._buffer: Values = np.zeros(2 * slots, np.float32)
         self._writing = _NO_BUCKET
-        self._rewinds = 0
 
     def bucket(self, at: float) -> int:
         """Return the number of the bucket that the unix time `at` falls into."""
         return math.floor(at * self.rate_hz)
 
-    def put(self, bucket: int, value: float, filler: float) -> None:
-        """Write `value` at `bucket`, and `filler` into the buckets skipped since the newest one.
+    @property
+    def oldest(self) -> int:
+        """The oldest bucket that can be read."""
+        return max(self.first, self.last - self.slots + 1)
 
-        A bucket older than the newest one rewinds the ring: what it held from there on is forgotten.
-        """
-        if bucket < self.last:
-            self._rewinds += 1
-            self.last = bucket - 1
-        if self.last < self.first or bucket - self.last > self.slots:
-            self._rewinds += 1  # nothing of the old content is in reach of the new bucket
+    def put(self, bucket: int, value: float, filler: float) -> None:
+        """Write `value` at `bucket`, not older than the newest one, and `filler` into those skipped since."""
+        if self.last == _NO_BUCKET:
             self.first, self.last = bucket, bucket - 1
-        self._writing = bucket
+        self._writing = bucket  # announced before anything is overwritten: see `read`
         if bucket > self.last + 1:
-            self._fill(self.last + 1, bucket, filler)
+            self._fill(max(self.last + 1, bucket - self.slots), bucket, filler)
         slot = bucket % self.slots
         self._buffer[slot] = value
         self._buffer[slot + self.slots] = value
@@ -81,10 +79,16 @@ class Ring:
             self._buffer[offset + low : offset + low + head] = value
             self._buffer[offset : offset + count - head] = value
 
-    @property
-    def oldest(self) -> int:
-        """The oldest bucket that can be read."""
-        return max(self.first, self.last - self.slots + 1)
+    def until(self, bucket: int) -> Ring:
+        """Return a copy that knows nothing from `bucket` on (for a clock that was set back).
+
+        A copy, because readers may be at work on this one.
+        """
+        copy = Ring(self.rate_hz, self.slots)
+        if self.oldest < bucket:
+            copy.first, copy.last = self.oldest, min(self.last, bucket - 1)
+            copy._buffer[:] = self._buffer
+        return copy
 
     def read(self, start: int, stop: int, per_group: int) -> tuple[int, Values, Values]:
         """Return minima and maxima of the buckets `start`..`stop` (both included) in groups of `per_group`.
@@ -94,7 +98,7 @@ class Ring:
         are cut; all three can be empty.
         """
         while True:
-            rewinds, last = self._rewinds, self.last
+            last = self.last
             low = max(start // per_group * per_group, self.first, last - self.slots + 1)
             high = min(stop, last)
             if high < low:
@@ -107,8 +111,8 @@ class Ring:
                 borders = np.arange(low // per_group * per_group, high + 1, per_group) - low
                 borders[0] = 0
                 lows, highs = np.fmin.reduceat(view, borders), np.fmax.reduceat(view, borders)
-            if self._rewinds == rewinds and self._writing - low < self.slots:
-                return low // per_group * per_group if per_group > 1 else low, lows, highs
+            if self._writing - low < self.slots:  # else the writer has overtaken us at the old end: again
+                return low // per_group * per_group, lows, highs
 
 
 _EMPTY: Values = np.empty(0, np.float32)
@@ -133,7 +137,9 @@ class Series:
         if self._at - self._hold_s <= at < self._at:
             at = self._at  # late by a breath: two producers, or a clock that was slewed
         elif at < self._at:
-            self._count, self.last = 0, None  # the clock was set back: begin anew from here
+            self._count, self.last = 0, None  # the clock was set back: what lies ahead of it now is forgotten
+            self.slow = self.slow.until(self.slow.bucket(at))
+            self.fast = self.fast.until(self.fast.bucket(at))
         held = self.last if self.last is not None and at - self._at <= self._hold_s else math.nan
         sample = math.nan if value is None else value
         bucket = self.slow.bucket(at)
@@ -153,9 +159,9 @@ class Series:
 class MetricStore:
     """All series by name, and the marks on the time axis.
 
-    Names: `gpu{i}.vram_mib`, `gpu{i}.vram_total_mib`, `gpu{i}.utilisation` (percent), `gpu{i}.temperature` (deg C),
-    `gpu{i}.power` (W), `gpu{i}.pcie_receive` (MiB/s), `host.memory_mib`, `host.cpu` (percent),
-    `{role}.generation_tps`, `{role}.prefill_tps` (tokens/s).
+    Names: `gpu{i}.vram_mib`, `gpu{i}.utilisation` (percent), `gpu{i}.temperature` (degrees C), `gpu{i}.power` (W),
+    `gpu{i}.pcie_receive` (MiB/s), `host.memory_mib`, `host.cpu` (percent), `{role}.generation_tps` and
+    `{role}.prefill_tps` (tokens/s).
     """
 
     def __init__(self, hold_s: float = HOLD_S) -> None:
@@ -163,6 +169,7 @@ class MetricStore:
         # Replaced as a whole by the writer, never changed in place: readers on other threads iterate over them.
         self._series: dict[str, Series] = {}
         self._marks: tuple[MarkAdded, ...] = ()
+        self._gpu_names: frozenset[str] = frozenset()
 
     def record(self, at: float, name: str, value: float | None) -> None:
         """Store the sample `value` of the series `name` at the unix time `at`, s. None (or NaN) is a gap.
@@ -192,9 +199,8 @@ class MetricStore:
         series = self._series.get(name)
         return None if series is None else series.last
 
-    @property
     def names(self) -> tuple[str, ...]:
-        """The names of all series that ever had a value, oldest first."""
+        """Return the names of all series that ever had a value, oldest first."""
         return tuple(self._series)
 
     def window(self, name: str, since: float, until: float, max_points: int | None = None) -> tuple[Times, Values]:
@@ -217,15 +223,14 @@ class MetricStore:
             return np.empty(0), _EMPTY
         fast, slow = series.fast, series.slow
         ring = fast if fast.bucket(max(since, slow.first / SLOW_HZ)) >= fast.last - fast.slots + 1 else slow
-        newest = ring.last
-        start = max(math.floor(since * ring.rate_hz), newest - ring.slots + 1) if math.isfinite(since) else ring.oldest
-        stop = min(math.floor(until * ring.rate_hz), newest) if math.isfinite(until) else newest
-        # The width that was asked for decides the grouping, not how much of it is filled: else it would change with
-        # every sample while a curve grows.
-        span = min(until - since, ring.slots / ring.rate_hz) * ring.rate_hz
+        start = ring.bucket(since) if math.isfinite(since) else ring.oldest
+        stop = ring.bucket(until) if math.isfinite(until) else ring.last
+        # The width that was asked for decides the grouping, not how much of it is filled: else the grouping would
+        # change with every sample while a curve grows. A span touches two buckets more than it is long, at most.
+        buckets = round(min((until - since) * ring.rate_hz, ring.slots)) + 2
         per_group = 1
-        if max_points is not None and span + 1 > max_points:
-            per_group = max(1, math.ceil((span + 1) / (max_points // 2 - 1)))
+        if max_points is not None and buckets > max_points:
+            per_group = math.ceil((buckets - 1) / (max_points // 2 - 1))
         first, lows, highs = ring.read(start, stop, per_group)
         if per_group == 1:
             return (first + np.arange(len(lows))) / ring.rate_hz, lows
@@ -259,20 +264,17 @@ class MetricStore:
             self.add_mark(event)
 
     def _record_gpus(self, event: GpusSampled) -> None:
-        seen: set[str] = set()
+        figures: dict[str, float | None] = {}
         for sample in event.samples:
-            for metric, value in (
-                ("vram_mib", sample.memory_used_mib),
-                ("vram_total_mib", sample.memory_total_mib),
-                ("utilisation", sample.utilisation_percent),
-                ("temperature", sample.temperature_c),
-                ("power", sample.power_w),
-                ("pcie_receive", sample.pcie_receive_mib_s),
-            ):
-                name = f"gpu{sample.index}.{metric}"
-                seen.add(name)
-                self.record(event.at, name, value)
-        # A card that is not in this round (lost, or no driver any more) has a gap from here on.
-        for name in self._series:
-            if name.startswith("gpu") and name not in seen:
-                self.record(event.at, name, None)
+            prefix = f"gpu{sample.index}"
+            figures[f"{prefix}.vram_mib"] = sample.memory_used_mib
+            figures[f"{prefix}.utilisation"] = sample.utilisation_percent
+            figures[f"{prefix}.temperature"] = sample.temperature_c
+            figures[f"{prefix}.power"] = sample.power_w
+            figures[f"{prefix}.pcie_receive"] = sample.pcie_receive_mib_s
+        # A card that is not in this round (lost, or the driver is gone) has a gap from here on.
+        for name in self._gpu_names - figures.keys():
+            self.record(event.at, name, None)
+        self._gpu_names |= figures.keys()
+        for name, value in figures.items():
+            self.record(event.at, name, value)

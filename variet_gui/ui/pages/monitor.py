@@ -230,10 +230,10 @@ class MonitorPage(QWidget):
         self._speed.set_title(tr("Tokens per second · {role}", role=self._role))
         self._speed.set_content(
             [
-                Curve(f"{self._role}.prefill_tps", tr("prefill"), "context", show=rate, right=True),
-                Curve(f"{self._role}.generation_tps", tr("generation"), "compute", show=rate),
+                Curve(f"{self._role}.prefill_tps", tr("prefill"), "context", show=rate, filled=True, right=True),
+                Curve(f"{self._role}.generation_tps", tr("generation"), "compute", show=rate, filled=True),
             ],
-            limits=[Limit(target, tr("target {speed}", speed=rate(target)), "good_text")] if target else [],
+            limits=[Limit(target, tr("target {speed}", speed=_target(target)), "good_text")] if target else [],
             empty_text=tr("Nothing yet. The curves begin with the first answer of {role}.", role=self._role),
         )
 
@@ -256,3 +256,7 @@ def _one_digit(value: float | None) -> str:
 
 def _percent(value: float | None) -> str:
     return figure(value) if value is None or not math.isfinite(value) else tr("{percent} %", percent=figure(value))
+
+
+def _target(tokens_per_s: float) -> str:
+    return figure(tokens_per_s, 0 if tokens_per_s == int(tokens_per_s) else 1)

@@ -17,6 +17,7 @@ from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
 from variet_gui.ui import theme
+from variet_gui.ui.widgets.plot_fill import PlotFill
 from variet_gui.ui.widgets.plot_scale import FloatArray, place_labels
 
 LABEL_PX = 11
@@ -33,6 +34,7 @@ class Line:
     label: str
     colour: str = ""
     label_right: str = ""
+    colour_right: str = "faint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class PlotCanvas(pg.PlotWidget):
         self._metrics = QFontMetricsF(self._label_font)
         self._range: tuple[float, ...] = ()
         self._curves: list[pg.PlotCurveItem] = []
+        self._fills: dict[int, PlotFill] = {}
         self._lines: list[pg.InfiniteLine] = []
         self._mark_lines: list[pg.InfiniteLine] = []
         self._line_values: tuple[Line, ...] = ()
@@ -88,21 +91,34 @@ class PlotCanvas(pg.PlotWidget):
         self._dress_marks()
         self._place()
 
-    def set_curve_colours(self, colours: Sequence[QColor]) -> None:
+    def set_curves(self, colours: Sequence[QColor], filled: Sequence[bool]) -> None:
         """Have as many curves as `colours`, in these colours. Width 1: any more costs tens of times as much."""
-        while len(self._curves) < len(colours):
-            curve = pg.PlotCurveItem(connect="finite", antialias=True, skipFiniteCheck=False)
-            self._curves.append(curve)
+        for item in (*self._curves, *self._fills.values()):
+            self._plot.removeItem(item)
+        self._curves, self._fills = [], {}
+        for index, (colour, is_filled) in enumerate(zip(colours, filled, strict=True)):
+            # Not PlotDataItem: this is a quarter cheaper and has none of its modes.
+            curve = pg.PlotCurveItem(pen=pg.mkPen(colour, width=1), connect="finite", antialias=True)
+            curve.setZValue(20 + index)
             self._plot.addItem(curve, ignoreBounds=True)
-        while len(self._curves) > len(colours):
-            self._plot.removeItem(self._curves.pop())
-        for index, (curve, colour) in enumerate(zip(self._curves, colours, strict=True)):
-            curve.setZValue(10 + index)
-            curve.setPen(pg.mkPen(colour, width=1))
+            self._curves.append(curve)
+            if is_filled:
+                fill = PlotFill()
+                fill.set_colour(colour)
+                fill.setZValue(10 + index)
+                self._plot.addItem(fill, ignoreBounds=True)
+                self._fills[index] = fill
 
     def set_curve(self, index: int, ages_s: FloatArray, values: FloatArray) -> None:
         """Draw curve `index` through these points; NaN is a gap. `values` are on the left scale."""
         self._curves[index].setData(ages_s, values)
+        if index in self._fills:
+            self._fills[index].set_points(ages_s, values)
+
+    def curve_data(self, index: int) -> tuple[FloatArray, FloatArray]:
+        """Return what curve `index` was drawn through last: ages in s and values."""
+        ages, values = self._curves[index].getData()
+        return ages, values
 
     def set_frame(self, span_s: float, top: float, lines: tuple[Line, ...], marks: tuple[Mark, ...]) -> None:
         """Set the range (`span_s` seconds up to now, 0 to `top`) and everything that is not a curve."""
@@ -163,12 +179,13 @@ class PlotCanvas(pg.PlotWidget):
         painter.setFont(self._label_font)
         for line in self._line_values:
             self._paint_line_label(painter, line)
+        background = theme.colour("bar")
         for mark, place in zip(self._marks, self._labels, strict=True):
             if place is not None:
+                area = self._label_rect(place, self._text_width(mark.label))
+                painter.fillRect(area, background)  # the line of a neighbour may pass behind it
                 painter.setPen(theme.colour(mark.colour))
-                painter.drawText(
-                    self._label_rect(place, self._text_width(mark.label)), Qt.AlignmentFlag.AlignVCenter, mark.label
-                )
+                painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, mark.label)
         if self.empty_text:
             painter.setPen(theme.colour("faint"))
             area = QRectF(self.rect()).adjusted(16, 0, -16, 0)
@@ -182,7 +199,7 @@ class PlotCanvas(pg.PlotWidget):
             painter.setPen(theme.colour(line.colour or "faint"))
             painter.drawText(area, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, line.label)
         if line.label_right:
-            painter.setPen(theme.colour("faint"))
+            painter.setPen(theme.colour(line.colour_right))
             painter.drawText(area, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, line.label_right)
 
     def _dress_lines(self) -> None:

@@ -35,6 +35,8 @@ class Curve:
     """From the store's unit to the plot's."""
     show: Callable[[float | None], str] = figure
     """The figure of this moment as text; it is given the value in the plot's unit."""
+    filled: bool = False
+    """With a faint area below it."""
     right: bool = False
     """On a scale of its own, written at the right edge (prefill is ten times as fast as generation)."""
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
-_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
+_STEPS = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 10.0)
 _SHRINK_BELOW = 0.4
 
 
@@ -24,7 +24,7 @@ class Scale:
 
 
 def round_scale(highest: float, least: float = 4.0) -> Scale:
-    """Return four round steps (1, 2, 2.5 or 5 times a power of ten) that hold `highest` with a little air.
+    """Return four round steps (such as 20, 40, 60, 80) that hold `highest` with a little air.
 
     `least` is the smallest top, so that noise near zero does not fill the plot.
     """
@@ -48,8 +48,7 @@ def capacity_scale(capacity: float) -> Scale:
     """Return a scale that ends at `capacity` (which gets a line of its own) with round grid lines below it."""
     wanted = capacity / 4.0
     power = 10.0 ** math.floor(math.log10(wanted))
-    # 3 and 6 belong here: 12 and 24 GiB are divided by people into threes and sixes.
-    step = max(candidate * power for candidate in (1.0, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0) if candidate * power <= wanted)
+    step = max(candidate * power for candidate in _STEPS if candidate * power <= wanted * (1 + 1e-9))
     ticks = tuple(step * count for count in range(1, int(capacity / step) + 1) if step * count < capacity * 0.97)
     return Scale(capacity, ticks)
 
@@ -60,15 +59,19 @@ def highest_of(arrays: Sequence[FloatArray]) -> float | None:
     return max(peaks) if peaks else None
 
 
+def runs_of(y: FloatArray) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the first and the last index of every unbroken run of finite values."""
+    edges = np.diff(np.concatenate(([False], np.isfinite(y), [False])).astype(np.int8))
+    return np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+
+
 def with_visible_runs(x: FloatArray, y: FloatArray, dash: float) -> tuple[FloatArray, FloatArray]:
     """Stretch every run of finite values that is shorter than `dash` (in units of x) to that length.
 
     A lone sample between two gaps has no line to draw and would be invisible; a dash of a pixel or two shows it
     without claiming anything about its neighbours.
     """
-    finite = np.isfinite(y)
-    edges = np.diff(np.concatenate(([False], finite, [False])).astype(np.int8))
-    starts, ends = np.flatnonzero(edges == 1), np.flatnonzero(edges == -1) - 1
+    starts, ends = runs_of(y)
     short = (x[ends] - x[starts]) < dash
     if not short.any():
         return x, y
@@ -82,12 +85,12 @@ def draw_period_s(span_s: float, width_px: int, shortest_s: float = 0.2, longest
 
 
 def place_labels(
-    positions: Sequence[float], widths: Sequence[float], available: float, rows: int, gap: float = 8.0
+    positions: Sequence[float], widths: Sequence[float], available: float, rows: int, gap: float = 8.0, flip: float = 5.0
 ) -> list[tuple[float, int] | None]:
     """Give every label a left edge and a row so that none overlaps another or leaves the plot.
 
     Args:
-        positions: where each label wants its left edge, px, ascending.
+        positions: where each label wants its left edge, px, ascending; `flip` px left of it stands its line.
         widths: width of each label, px.
         available: width of the plot, px.
         rows: how many rows there are.
@@ -100,7 +103,10 @@ def place_labels(
     free_until = [available + gap] * rows
     for index in range(len(positions) - 1, -1, -1):
         width = widths[index]
-        left = max(min(positions[index], available - width), 0.0)
+        left = positions[index]
+        if left + width > available:  # no room at the right of its line: at the left, then
+            left -= width + 2 * flip
+        left = max(left, 0.0)
         for row in range(rows):
             if left + width + gap <= free_until[row]:
                 placed[index] = (left, row)

@@ -185,11 +185,13 @@ class TimePlot(QFrame):
     def _lines(self) -> tuple[Line, ...]:
         assert self._left_scale is not None
         left, right = self._left_scale, self._right_scale
+        right_colour = next((_TEXT_TOKENS.get(c.colour, c.colour) for c in self._curves if c.right), "faint")
         lines = [
             Line(
                 tick,
                 "" if self._hidden_by_limit(tick) else _tick_text(tick),
                 label_right=_tick_text(tick / left.top * right.top) if right else "",
+                colour_right=right_colour,
             )
             for tick in left.ticks
         ]
@@ -241,7 +243,7 @@ class TimePlot(QFrame):
 
     def _theme_changed(self) -> None:
         self._canvas.apply_theme()
-        self._canvas.set_curve_colours([theme.colour(curve.colour) for curve in self._curves])
+        self._canvas.set_curves([theme.colour(c.colour) for c in self._curves], [c.filled for c in self._curves])
         self._figures.clear()
         if self.wants_drawing():
             self.redraw()
