@@ -21,7 +21,7 @@ from variet_gui import __version__, i18n
 from variet_gui.catalog.parameters import ParameterError, parameter, parse_text
 from variet_gui.client.api import ApiError
 from variet_gui.client.images import ImageError
-from variet_gui.engine.server import StartFailed
+from variet_gui.engine.launch import StartFailed
 from variet_gui.events import Event, LogAppended, ParameterValue, ServerState, ServerStateChanged
 from variet_gui.i18n import Message, msg, tr
 from variet_gui.panel import reports, terminal_text

@@ -22,10 +22,11 @@ ALIGNMENT = 32
 _U32, _I32, _F32, _BOOL, _STRING, _ARRAY = 4, 5, 6, 7, 8, 9
 _TENSOR_TYPES = {"float32": 0, "float16": 1, "int8": 24, "int16": 25, "int32": 26}
 
-WORDS = (
+_WORDS_TEXT = (
     "the a an one two three red green blue small large old new cat dog house tree river road light water stone sees "
     "finds makes holds opens reads writes near under over with and or not now then here there slowly"
-).split()
+)
+WORDS = tuple(_WORDS_TEXT.split())
 """Whole tokens of the tiny text model, each with a space before it."""
 
 CHAT_TEMPLATE = (
@@ -109,7 +110,7 @@ def write_text_model(
     heads: int = 2,
     context: int = 4096,
     seed: int = 0,
-    words: Sequence[str] = tuple(WORDS),
+    words: Sequence[str] = WORDS,
     experts: int = 0,
     ends: bool = True,
     name: str = "tiny",

@@ -48,23 +48,10 @@ class LogTail:
         self._unfinished = rest
         return tuple(_text(line) for line in lines)
 
-    def read_rest(self) -> tuple[str, ...]:
-        """Return everything that is left, the unfinished last line included. For when the writer has ended."""
-        lines: list[str] = []
-        while batch := self.read():
-            lines.extend(batch)
-        while self._next_chunk_pending():
-            lines.extend(self.read())
-        if self._unfinished:
-            lines.append(_text(self._unfinished))
-            self._unfinished = b""
-        return tuple(lines)
-
-    def _next_chunk_pending(self) -> bool:
-        try:
-            return self._path.stat().st_size > self.position
-        except FileNotFoundError:
-            return False
+    def last_words(self) -> tuple[str, ...]:
+        """Return the last line if it was never ended, for when its writer is gone; the next read starts after it."""
+        unfinished, self._unfinished = self._unfinished, b""
+        return (_text(unfinished),) if unfinished else ()
 
     def _next_chunk(self) -> bytes:
         try:

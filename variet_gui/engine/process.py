@@ -205,13 +205,17 @@ class ServerProcess:
         return identity is not None and identity.is_running()  # compares the creation time too
 
     def _remains(self) -> Iterable[psutil.Process]:
-        """Yield what is left of the group when its leader is gone: members of its session that are no older."""
+        """Yield what is left of the group when its leader is gone: members of its session that are no older.
+
+        As long as one is left, the system does not give the leader's number to anybody else; so where somebody has
+        it, none is left.
+        """
         if self.created_at is None:
             return
         if sys.platform == "win32":
             if self._is_ours(self._identity) and self._identity is not None:
                 yield from (*self._identity.children(recursive=True), self._identity)
-        else:
+        elif not psutil.pid_exists(self.pid):
             for process in psutil.process_iter():
                 with contextlib.suppress(psutil.Error, ProcessLookupError, PermissionError):
                     if os.getsid(process.pid) == self.pid and process.create_time() >= self.created_at:

@@ -205,7 +205,8 @@ def _shard_path(first: Path, number: int, count: int) -> Path:
             GgufProblem.MISSING_SHARD,
             first,
             msg(
-                "{file} is the first of {count} files but was renamed: the others are found only if it ends in {ending}.",
+                "{file} is the first of {count} files but was renamed: the others are found only if it ends in "
+                "{ending}.",
                 file=first.name,
                 count=count,
                 ending=f"-00001-of-{count:05}.gguf",
@@ -222,6 +223,9 @@ def _shard_path(first: Path, number: int, count: int) -> Path:
 
 
 def _read_file(path: Path, shard: int) -> tuple[ParsedFile, Shard]:
+    if path.exists() and not path.is_file():
+        # Opening a named pipe would wait for ever.
+        raise GgufError(GgufProblem.UNREADABLE, path, msg("{file} is a folder or device, not a file.", file=path))
     try:
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size

@@ -43,7 +43,7 @@ class Panel:
         self.http = Http()
         self.tune = Tune(CatalogStore(self.paths.catalog, self.paths.template), self.paths.models_dir, self.events)
         self.fleet = Fleet(self.events, self._api, self.paths.logs_dir)
-        self.run = Run(self.fleet, self.tune, self.paths, self.events, environ)
+        self.run = Run(self.fleet, self.tune, self.paths, environ)
         self.watch = Watch(self.events, self.http, self.fleet.statuses, self._note_busy)
         self.converse = Converse(self.fleet, self._api, self.watch.meter, self.events)
 
@@ -74,8 +74,8 @@ class Panel:
             log.exception("the settings could not be kept in %s", self.paths.settings)
         return self.settings
 
-    def _api(self, port: int) -> LlamaApi:
-        return LlamaApi(self.http, f"http://127.0.0.1:{port}")
+    def _api(self, base_url: str) -> LlamaApi:
+        return LlamaApi(self.http, base_url)
 
     def _note_busy(self, role: str, busy: bool) -> None:
         self.fleet.server(role).mark_busy(busy)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,8 +12,9 @@ from variet_gui.engine import preflight
 from variet_gui.engine.binary import EngineBinary, EngineNotFound, embedded_engine, resolve
 from variet_gui.engine.fleet import Fleet
 from variet_gui.engine.probe import ProbeError, probe
-from variet_gui.engine.server import Server, StartFailed
-from variet_gui.events import EventStream, Failure, ParameterValue, ServerStatus
+from variet_gui.engine.launch import Launch, StartFailed
+from variet_gui.engine.server import Server
+from variet_gui.events import Failure, ParameterValue, ServerStatus
 from variet_gui.panel.paths import Paths
 from variet_gui.panel.tune import Tune
 
@@ -33,11 +32,10 @@ class Engine:
 class Run:
     """Starts and stops tiers. One start or stop of a role at a time; the newest wish wins."""
 
-    def __init__(self, fleet: Fleet, tune: Tune, paths: Paths, events: EventStream, environ: Mapping[str, str]) -> None:
+    def __init__(self, fleet: Fleet, tune: Tune, paths: Paths, environ: Mapping[str, str]) -> None:
         self._fleet = fleet
         self._tune = tune
         self._paths = paths
-        self._events = events
         self._environ = environ
         self._engines: dict[str, Engine] = {}
         self._on_cpu: set[str] = set()
@@ -88,34 +86,32 @@ class Run:
             StartFailed: it did not come up; the failure is in the error and in the server's status.
             KeyError: there is no such tier.
         """
+        self._tune.tier(role)  # a role that does not exist is told before anything changes its state
+        await self._fleet.server(role).start_with(lambda: self._prepare(role, overrides or {}))
+
+    async def _prepare(self, role: str, overrides: Mapping[str, ParameterValue | None]) -> Launch:
+        """Check everything that can be checked without touching a GPU, and put the launch together."""
         tier = self._tune.tier(role)
-        server = self._fleet.server(role)
-        server.begin()
-        try:
-            engine = await self.find_engine(role)
-            if engine.binary is None:
-                raise StartFailed(engine.failure or Failure("no_engine", preflight.NO_ENGINE))
-            profile = self._with(self._tune.draft(role), overrides)
-            findings = await preflight.check(
-                profile, tier, engine.binary, self._tune.capabilities(role), self._tune.models_dir
-            )
-            failure = preflight.blocking_failure(findings)
-            if failure is not None:
-                raise StartFailed(failure)
-            command = self._tune.command(role, overrides)
-        except StartFailed as error:
-            server.fail(error.failure)
-            raise
-        except asyncio.CancelledError:
-            server.abandon()
-            raise
-        await server.start(
+        engine = await self.find_engine(role)
+        if engine.binary is None:
+            raise StartFailed(engine.failure or Failure("no_engine", preflight.NO_ENGINE))
+        profile = self._tune.draft(role)
+        for key, value in overrides.items():
+            profile = profile.with_value(key, value)
+        findings = await preflight.check(
+            profile, tier, engine.binary, self._tune.capabilities(role), self._tune.models_dir
+        )
+        failure = preflight.blocking_failure(findings)
+        if failure is not None:
+            raise StartFailed(failure)
+        command = self._tune.command(role, overrides)
+        return Launch(
             command,
             child_environment(self._environ, command),
             engine.binary,
-            values=profile.values,
-            port=tier.port,
-            keep_running=tier.keep_running,
+            profile.values,
+            tier.port,
+            tier.keep_running,
         )
 
     async def stop(self, role: str) -> None:
@@ -137,14 +133,3 @@ class Run:
         if values is None:
             return ()
         return self._tune.draft(role).changed_keys(LaunchProfile(role, values))
-
-    @staticmethod
-    def _with(profile: LaunchProfile, overrides: Mapping[str, ParameterValue | None] | None) -> LaunchProfile:
-        for key, value in (overrides or {}).items():
-            profile = profile.with_value(key, value)
-        return profile
-
-
-def process_environment() -> Mapping[str, str]:
-    """Return the environment that servers inherit (before LLAMA_* is taken out)."""
-    return os.environ

@@ -11,6 +11,7 @@ overwrite, and a reader that was overtaken reads again (the idea of a sequence l
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -123,9 +124,9 @@ class Series:
 
     __slots__ = ("_at", "_count", "_hold_s", "_sum", "fast", "last", "slow")
 
-    def __init__(self, hold_s: float = HOLD_S) -> None:
-        self.slow = Ring(SLOW_HZ, SLOW_SLOTS)
-        self.fast = Ring(FAST_HZ, FAST_SLOTS)
+    def __init__(self, hold_s: float, slow_slots: int, fast_slots: int) -> None:
+        self.slow = Ring(SLOW_HZ, slow_slots)
+        self.fast = Ring(FAST_HZ, fast_slots)
         self.last: float | None = None
         self._at = -math.inf
         self._hold_s = hold_s
@@ -164,8 +165,8 @@ class MetricStore:
     `{role}.prefill_tps` (tokens/s).
     """
 
-    def __init__(self, hold_s: float = HOLD_S) -> None:
-        self._hold_s = hold_s
+    def __init__(self, hold_s: float = HOLD_S, slow_slots: int = SLOW_SLOTS, fast_slots: int = FAST_SLOTS) -> None:
+        self._shape = (hold_s, slow_slots, fast_slots)
         # Replaced as a whole by the writer, never changed in place: readers on other threads iterate over them.
         self._series: dict[str, Series] = {}
         self._marks: tuple[MarkAdded, ...] = ()
@@ -190,7 +191,7 @@ class MetricStore:
         if series is None:
             if value is None:
                 return
-            series = Series(self._hold_s)
+            series = Series(*self._shape)
             self._series = {**self._series, name: series}
         series.record(at, value)
 
@@ -247,9 +248,9 @@ class MetricStore:
         """Keep `mark`; the oldest one beyond 500 is forgotten."""
         self._marks = (*self._marks[-(MARKS_KEPT - 1) :], mark)
 
-    def follow(self, events: EventStream) -> None:
-        """Record from now on whatever `events` tells about GPUs, host and speeds, and every mark."""
-        events.subscribe(self._receive)
+    def follow(self, events: EventStream) -> Callable[[], None]:
+        """Record whatever `events` tells about GPUs, host and speeds, and every mark; the result ends that."""
+        return events.subscribe(self._receive)
 
     def _receive(self, event: Event) -> None:
         if isinstance(event, SpeedSampled):

@@ -15,7 +15,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
 
 from variet_gui.catalog.parameters import ParameterError
-from variet_gui.engine.server import StartFailed
+from variet_gui.engine.launch import StartFailed
 from variet_gui.events import (
     AnswerChanged,
     CatalogChanged,

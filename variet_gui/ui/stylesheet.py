@@ -32,6 +32,9 @@ QFrame[look="card"]:hover { border-color: $button_line; }
 QFrame[look="card"]:focus { border-color: $quiet; }
 QFrame[look="card"][selected="true"] { background: $card_selected; border-color: $accent; }
 QFrame[look="card"][selected="true"]:focus { border-color: $strong; }
+QFrame[look="bubble"] { background: $card_selected; border: 1px solid $line; border-radius: ${card_radius}px; }
+QFrame[look="composer"] { background: $bar; border: 1px solid $button_line; border-radius: ${card_radius}px; }
+QFrame[look="composer"][drop="true"] { border-color: $accent; }
 QFrame[look="panel"] { background: $bar; border: 1px solid $line; border-radius: ${card_radius}px; }
 QFrame[look="rule"] { background: $line; border: 0; max-height: 1px; min-height: 1px; }
 QFrame[look="notice"] { background: $bar; border: 0; border-bottom: 1px solid $line; }
@@ -46,10 +49,13 @@ QLabel[look="figure"] { font-size: ${figure}px; font-weight: 700; }
 QLabel[look="figure-history"] { font-size: ${figure}px; font-weight: 600; color: $quiet; }
 QLabel[look="quiet"] { color: $quiet; }
 QLabel[look="faint"] { color: $faint; font-size: ${small}px; }
+QLabel[look="unit"] { color: $faint; font-size: 11px; }
 QLabel[look="tag"] {
   color: $caution_text; background: $caution_panel; font-size: 11px; border-radius: 4px; padding: 1px 6px;
 }
 QLabel[look="small"] { font-size: ${small}px; }
+QLabel[look="small-quiet"] { color: $quiet; font-size: ${small}px; }
+QLabel[look="changed"] { color: $caution_text; }
 QLabel[look="good"] { color: $good_text; font-size: ${small}px; }
 QLabel[look="caution"] { color: $caution_text; font-size: ${small}px; }
 QLabel[look="failure"] { color: $failure_text; font-size: ${small}px; }
@@ -83,7 +89,25 @@ QToolButton[kind="quiet"], QPushButton[kind="quiet"] {
 QPushButton[edge="right"] { text-align: right; padding: 3px 0 3px 8px; }
 QToolButton[kind="quiet"]:hover, QPushButton[kind="quiet"]:hover { background: $hover; color: $text; }
 QToolButton[kind="quiet"]:focus, QPushButton[kind="quiet"]:focus { border-color: $accent; }
+QPushButton[kind="segment"] {
+  background: transparent; border: 1px solid transparent; color: $quiet; padding: 2px 9px;
+}
+QPushButton[kind="segment"]:hover { background: $hover; color: $text; }
+QPushButton[kind="segment"]:checked { background: $chosen; color: $strong; }
+QPushButton[kind="segment"]:focus { border-color: $accent; }
 QToolButton::menu-indicator, QPushButton::menu-indicator { image: none; width: 0; }
+
+QFrame[look="segments"] { background: transparent; border: 1px solid $field_line; border-radius: ${radius}px; }
+QToolButton[kind="segment"] {
+  background: transparent; border: 0; border-radius: 5px; color: $quiet; padding: 3px 10px; font-size: ${text_px}px;
+  min-height: 18px;
+}
+QToolButton[kind="segment"]:hover { color: $text; }
+QToolButton[kind="segment"]:checked { background: $chosen; color: $strong; }
+QToolButton[kind="segment"][saved="true"] { text-decoration: underline; }
+QToolButton[kind="segment"][changed="true"]:checked { color: $caution_text; }
+QToolButton[kind="segment"]:focus { border: 1px solid $accent; padding: 2px 9px; }
+QToolButton[kind="segment"]:disabled { color: $faint; background: transparent; }
 
 QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {
   background: $field; color: $text; border: 1px solid $field_line; border-radius: ${radius}px; padding: 3px 8px;
@@ -99,6 +123,8 @@ QLineEdit[wrong="true"] { color: $failure_text; border-color: $failure; }
 QTextEdit[look="code"], QPlainTextEdit[look="code"] {
   background: transparent; border: 1px solid transparent; color: $code; padding: 0;
 }
+QTextEdit[look="body"], QPlainTextEdit[look="body"] { background: transparent; border: 0; padding: 0; }
+QPlainTextEdit[look="log"] { background: $bar; border: 1px solid $line; border-radius: ${card_radius}px; padding: 6px; }
 QTextEdit[look="code"]:focus { border-color: $accent; }
 QComboBox::drop-down { border: 0; width: 20px; }
 QComboBox QAbstractItemView { background: $card; border: 1px solid $button_line; selection-background-color: $chosen; }
@@ -144,4 +170,5 @@ def build(tokens: Tokens) -> str:
         card_radius=CARD_RADIUS,
         small=SMALL_PX,
         figure=FIGURE_PX,
+        text_px=TEXT_PX,
     )

@@ -179,7 +179,7 @@ class MonitorPage(QWidget):
         self._load.set_content(
             [
                 Curve(
-                    f"gpu{sample.index}.util",
+                    f"gpu{sample.index}.utilisation",
                     tr("GPU {index}", index=sample.index),
                     theme.SERIES[position % len(theme.SERIES)],
                     show=_percent,
@@ -191,9 +191,7 @@ class MonitorPage(QWidget):
         )
         memory = [self._memory_share_curve(self._ram_total_mib)] if self._ram_total_mib else []
         self._host.set_title(tr("This computer"))
-        self._host.set_content(
-            [*memory, self._processor_curve(tr("processor"))], capacity=100.0, mark_labels=False
-        )
+        self._host.set_content([*memory, self._processor_curve(tr("processor"))], capacity=100.0, mark_labels=False)
         self._host.show()
 
     def _show_host_instead(self, problem: Message | None) -> None:
@@ -210,7 +208,7 @@ class MonitorPage(QWidget):
         self._vram.set_title(tr("Memory of this computer"))
         self._vram.set_note("")
         self._vram.set_content(
-            [Curve("host.ram_mib", tr("in use"), "gpu0", _GIB_PER_MIB, _one_digit)],
+            [Curve("host.memory_mib", tr("in use"), "gpu0", _GIB_PER_MIB, _one_digit)],
             unit=tr("GiB"),
             limits=[Limit(total, tr("{amount} GiB", amount=figure(total, 1)), "failure_text")] if total else [],
             capacity=total,
@@ -247,7 +245,7 @@ class MonitorPage(QWidget):
             used = None if percent is None else percent / 100.0 * total_mib * _GIB_PER_MIB
             return tr("{used} of {total} GiB", used=figure(used, 1), total=figure(total_mib * _GIB_PER_MIB, 1))
 
-        return Curve("host.ram_mib", tr("memory"), "context", 100.0 / total_mib, show)
+        return Curve("host.memory_mib", tr("memory"), "context", 100.0 / total_mib, show)
 
 
 def _one_digit(value: float | None) -> str:

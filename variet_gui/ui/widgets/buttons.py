@@ -26,6 +26,11 @@ class Button(QPushButton):
         theme.mark(self, kind=kind)
         self._tint()
 
+    def set_icon(self, icon: str | None) -> None:
+        """Show another icon beside the words, or none."""
+        self._icon_name = icon
+        self._tint()
+
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
         if event.type() == QEvent.Type.PaletteChange:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyqtgraph as pg
-from PySide6.QtCore import QPointF, QRect, QRectF, Qt
+from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPainter, QPen
 from PySide6.QtWidgets import QWidget
 
@@ -67,6 +67,7 @@ class PlotCanvas(pg.PlotWidget):
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.NoContextMenu)
         self._span_s = 600.0
         self._top = 1.0
+        self._inks: dict[str, QColor] = {}
         self._label_font = theme.text_font(LABEL_PX)
         self._metrics = QFontMetricsF(self._label_font)
         self._range: tuple[float, ...] = ()
@@ -84,6 +85,7 @@ class PlotCanvas(pg.PlotWidget):
 
     def apply_theme(self) -> None:
         """Take the colours of the theme in use."""
+        self._inks.clear()
         self.setBackground(theme.colour("bar"))
         self._label_font = theme.text_font(LABEL_PX)
         self._metrics = QFontMetricsF(self._label_font)
@@ -154,6 +156,10 @@ class PlotCanvas(pg.PlotWidget):
             if place is not None
         ]
 
+    def sizeHint(self) -> QSize:
+        # pyqtgraph asks for 640 x 480, whatever the page has.
+        return QSize(240, 120)
+
     def resizeEvent(self, event: object) -> None:
         super().resizeEvent(event)
         if event is not None:  # pyqtgraph calls this without one while it builds
@@ -179,15 +185,15 @@ class PlotCanvas(pg.PlotWidget):
         painter.setFont(self._label_font)
         for line in self._line_values:
             self._paint_line_label(painter, line)
-        background = theme.colour("bar")
+        background = self._ink("bar")
         for mark, place in zip(self._marks, self._labels, strict=True):
             if place is not None:
                 area = self._label_rect(place, self._text_width(mark.label))
                 painter.fillRect(area, background)  # the line of a neighbour may pass behind it
-                painter.setPen(theme.colour(mark.colour))
+                painter.setPen(self._ink(mark.colour))
                 painter.drawText(area, Qt.AlignmentFlag.AlignVCenter, mark.label)
         if self.empty_text:
-            painter.setPen(theme.colour("faint"))
+            painter.setPen(self._ink("faint"))
             area = QRectF(self.rect()).adjusted(16, 0, -16, 0)
             painter.drawText(area, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), self.empty_text)
         painter.restore()
@@ -196,27 +202,27 @@ class PlotCanvas(pg.PlotWidget):
         y = self._y_px(line.value)
         area = QRectF(6.0, y - _ROW_PX, self.width() - 12.0, _ROW_PX)
         if line.label:
-            painter.setPen(theme.colour(line.colour or "faint"))
+            painter.setPen(self._ink(line.colour or "faint"))
             painter.drawText(area, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, line.label)
         if line.label_right:
-            painter.setPen(theme.colour(line.colour_right))
+            painter.setPen(self._ink(line.colour_right))
             painter.drawText(area, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, line.label_right)
 
     def _dress_lines(self) -> None:
         self._fit_pool(self._lines, 1 + len(self._line_values), angle=0)
-        grid = QPen(theme.colour("line"))
+        grid = QPen(self._ink("line"))
         grid.setCosmetic(True)
         self._lines[0].setPos(0.0)
         self._lines[0].setPen(grid)
         for item, line in zip(self._lines[1:], self._line_values, strict=True):
             item.setPos(line.value)
-            item.setPen(_dashed(theme.colour(line.colour), "limit") if line.colour else grid)
+            item.setPen(_dashed(self._ink(line.colour), "limit") if line.colour else grid)
 
     def _dress_marks(self) -> None:
         self._fit_pool(self._mark_lines, len(self._marks), angle=90)
         for item, mark in zip(self._mark_lines, self._marks, strict=True):
             item.setPos(mark.age_s)
-            item.setPen(_dashed(theme.colour("idle" if mark.colour == "quiet" else mark.colour), "mark"))
+            item.setPen(_dashed(self._ink("idle" if mark.colour == "quiet" else mark.colour), "mark"))
 
     def _fit_pool(self, pool: list[pg.InfiniteLine], count: int, angle: int) -> None:
         while len(pool) < count:
@@ -256,6 +262,11 @@ class PlotCanvas(pg.PlotWidget):
     def _label_rect(self, place: tuple[float, int], width: float) -> QRectF:
         left, row = place
         return QRectF(left, self.height() - _ROW_PX * (row + 1), math.ceil(width) + 1.0, _ROW_PX)
+
+    def _ink(self, name: str) -> QColor:
+        if name not in self._inks:
+            self._inks[name] = theme.colour(name)
+        return self._inks[name]
 
     def _text_width(self, text: str) -> float:
         return self._metrics.horizontalAdvance(text)

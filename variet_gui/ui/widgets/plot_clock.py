@@ -33,6 +33,7 @@ class PlotClock(QObject):
         super().__init__(parent)
         self._wall_clock = now
         self._plots: list[Drawable] = []
+        self._drawn_at: dict[int, float] = {}
         self._paused_at: float | None = None
         self._span_s = SPANS_S[0]
         self._timer = QTimer(self)
@@ -72,6 +73,7 @@ class PlotClock(QObject):
         """Stop driving `plot`."""
         if plot in self._plots:
             self._plots.remove(plot)
+            self._drawn_at.pop(id(plot), None)
         self.wake()
 
     def wake(self) -> None:
@@ -89,8 +91,13 @@ class PlotClock(QObject):
         return self._timer.isActive()
 
     def _tick(self) -> None:
+        tick = time.monotonic()
         for plot in self._plots:
-            if plot.wants_drawing():
+            # A narrow plot moves by a pixel less often than a wide one. Half a timer's period of slack: a tick that
+            # comes a little early must not make the plot wait for the next.
+            period_s = draw_period_s(self._span_s, plot.plot_width()) - self._timer.interval() / 2000.0
+            if tick - self._drawn_at.get(id(plot), -1e9) >= period_s and plot.wants_drawing():
+                self._drawn_at[id(plot)] = tick
                 plot.redraw()
 
     def _announce(self) -> None:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
+
+import numpy.typing as npt
 
 from variet_gui.events import MarkAdded
 from variet_gui.ui.widgets.figures import figure
-from variet_gui.ui.widgets.plot_scale import FloatArray
 
 
 class PlotSource(Protocol):
     """Where a plot pulls its data from: `telemetry.store.MetricStore`, or a stand-in."""
 
-    def window(self, name: str, since: float, until: float, max_points: int) -> tuple[FloatArray, FloatArray]: ...
+    def window(
+        self, name: str, since: float, until: float, max_points: int
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]: ...
 
     def last(self, name: str) -> float | None: ...
 

@@ -49,7 +49,7 @@ def capacity_scale(capacity: float) -> Scale:
     wanted = capacity / 4.0
     power = 10.0 ** math.floor(math.log10(wanted))
     step = max(candidate * power for candidate in _STEPS if candidate * power <= wanted * (1 + 1e-9))
-    ticks = tuple(step * count for count in range(1, int(capacity / step) + 1) if step * count < capacity * 0.97)
+    ticks = tuple(step * count for count in range(1, int(capacity / step) + 1) if step * count < capacity * 0.92)
     return Scale(capacity, ticks)
 
 
@@ -85,7 +85,12 @@ def draw_period_s(span_s: float, width_px: int, shortest_s: float = 0.2, longest
 
 
 def place_labels(
-    positions: Sequence[float], widths: Sequence[float], available: float, rows: int, gap: float = 8.0, flip: float = 5.0
+    positions: Sequence[float],
+    widths: Sequence[float],
+    available: float,
+    rows: int,
+    gap: float = 8.0,
+    flip: float = 5.0,
 ) -> list[tuple[float, int] | None]:
     """Give every label a left edge and a row so that none overlaps another or leaves the plot.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import html
-import math
 import time
 from collections.abc import Sequence
 
+import numpy as np
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QHelpEvent, QHideEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolTip, QVBoxLayout, QWidget
@@ -28,6 +28,7 @@ from variet_gui.ui.widgets.plot_scale import (
 )
 
 
+_FRESH_S = 5.0
 _TEXT_TOKENS = {"gpu0": "accent", "gpu1": "good_text", "compute": "caution_text", "failure": "failure_text"}
 """Words need more contrast than lines; these tokens are the same hue made for words."""
 
@@ -165,11 +166,22 @@ class TimePlot(QFrame):
             self._canvas.set_curve(index, ages, values * shrink if curve.right else values)
         self._canvas.empty_text = self._empty_text if known_left is None and known_right is None else ""
         self._canvas.set_frame(span_s, self._left_scale.top, self._lines(), self._marks(now, span_s))
-        self._show_figures()
+        self._show_figures([self._now_value(*pair) for pair in zip(self._curves, points, strict=True)])
+
+    def _now_value(self, curve: Curve, points: tuple[FloatArray, FloatArray]) -> float | None:
+        """Return the value at the right edge, or None when it is not known (also when nobody samples any more)."""
+        ages, values = points
+        pixel_s = self._clock.span_s / max(self._canvas.width(), 16)
+        if not ages.size or -ages[-1] > _FRESH_S + 2 * pixel_s:
+            return None
+        if self._clock.paused_at is not None:
+            return float(values[-1])
+        last = self._source.last(curve.name)
+        return None if last is None else last * curve.factor
 
     def _pull(self, curve: Curve, now: float, span_s: float, pixels: int) -> tuple[FloatArray, FloatArray]:
         times, values = self._source.window(curve.name, now - span_s, now, 2 * pixels)
-        return with_visible_runs(times - now, values * curve.factor, dash=1.5 * span_s / pixels)
+        return with_visible_runs(times - now, values.astype(np.float64) * curve.factor, dash=1.5 * span_s / pixels)
 
     def _choose_scales(self, known_left: float | None, known_right: float | None) -> None:
         if self._capacity is not None:
@@ -190,7 +202,9 @@ class TimePlot(QFrame):
             Line(
                 tick,
                 "" if self._hidden_by_limit(tick) else _tick_text(tick),
-                label_right=_tick_text(tick / left.top * right.top) if right else "",
+                label_right=""
+                if right is None or self._hidden_by_limit(tick)
+                else _tick_text(tick / left.top * right.top),
                 colour_right=right_colour,
             )
             for tick in left.ticks
@@ -201,7 +215,7 @@ class TimePlot(QFrame):
     def _hidden_by_limit(self, tick: float) -> bool:
         # Two words on one spot cannot be read; the limit is the one that matters.
         assert self._left_scale is not None
-        near = self._left_scale.top * 14.0 / max(self._canvas.height(), 60)
+        near = self._left_scale.top * 18.0 / max(self._canvas.height(), 60)
         return any(abs(limit.value - tick) < near for limit in self._limits)
 
     def _marks(self, now: float, span_s: float) -> tuple[Mark, ...]:
@@ -213,11 +227,9 @@ class TimePlot(QFrame):
             if mark.at <= now
         )
 
-    def _show_figures(self) -> None:
+    def _show_figures(self, values: Sequence[float | None]) -> None:
         plain, rich = [], []
-        for curve in self._curves:
-            last = self._source.last(curve.name)
-            value = None if last is None or not math.isfinite(last) else last * curve.factor
+        for curve, value in zip(self._curves, values, strict=True):
             words = " ".join(part for part in (curve.label, curve.show(value)) if part)
             plain.append(words)
             rich.append(f'<span style="color:{_text_colour(curve.colour)}">{html.escape(words)}</span>')

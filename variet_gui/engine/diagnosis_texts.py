@@ -1,0 +1,320 @@
+"""Everything that keeps a server from running, in words: one entry per cause, shared by preflight and autopsy.
+
+A table. The `{places}` are filled by whoever found the cause.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from variet_gui.events import Fix
+from variet_gui.i18n import Message, msg
+
+PICK_ENGINE = Fix(msg("Choose llama-server"), action="pick_engine")
+PICK_MODEL = Fix(msg("Choose the model"), action="pick_model")
+PICK_PROJECTOR = Fix(msg("Choose the projector"), action="pick_projector")
+SHOW_LOG = Fix(msg("Show the log"), action="show_log")
+RESTART = Fix(msg("Start again"), action="restart")
+START_ON_CPU = Fix(msg("Start on the CPU anyway"), action="start_on_cpu")
+CHANGE_PORT = Fix(msg("Use another port"), action="change_port")
+NO_PROJECTOR = Fix(msg("Start without pictures"), {"mmproj": None})
+PROJECTOR_ON_CPU = Fix(msg("Keep the projector on the CPU"), {"mmproj_offload": False})
+ONE_SLOT = Fix(msg("Use one slot"), {"parallel": 1})
+FLASH_ATTENTION = Fix(msg("Turn flash attention on"), {"flash_attn": "on"})
+K_CACHE_F16 = Fix(msg("Keep the K cache in f16"), {"cache_type_k": "f16"})
+V_CACHE_F16 = Fix(msg("Keep the V cache in f16"), {"cache_type_v": "f16"})
+SPLIT_BY_LAYER = Fix(msg("Split by layer"), {"split_mode": "layer"})
+FIRST_GPU = Fix(msg("Use the first GPU"), {"main_gpu": 0})
+LARGER_MICRO_BATCH = Fix(msg("Raise the micro-batch to 1152"), {"ubatch_size": 1152})
+
+WEIGHTS = msg("the model's weights")
+CONTEXT = msg("the context (KV cache)")
+RECURRENT = msg("the model's recurrent state")
+COMPUTE = msg("the compute buffer")
+PROJECTOR = msg("the projector")
+SOMETHING = msg("a buffer")
+A_GPU = msg("A GPU")
+NOT_GGUF = msg("It is not a GGUF file: perhaps an error page or a pointer that a download left behind.")
+SEE_LOG = msg("The log has the details.")
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One cause: what happened, what it means, what to do next."""
+
+    title: Message
+    detail: Message | None = None
+    fixes: tuple[Fix, ...] = (SHOW_LOG,)
+
+
+CAUSES: Mapping[str, Cause] = MappingProxyType(
+    {
+        # ------------------------------------------------------------------------------------------------- engine
+        "engine_not_found": Cause(
+            msg("No llama-server found."),
+            msg("{reason} Choose the program, or start on the CPU with the engine that comes with the panel."),
+            (PICK_ENGINE, START_ON_CPU),
+        ),
+        "engine_library_missing": Cause(
+            msg("llama-server cannot start: the library {library} is missing."),
+            msg("Builds for NVIDIA cards need the CUDA runtime of the version that they were made for."),
+            (PICK_ENGINE, SHOW_LOG),
+        ),
+        "engine_wrong_cpu": Cause(
+            msg("This build of llama-server is made for another processor."),
+            msg("It stopped at an instruction that this computer does not have."),
+            (PICK_ENGINE, SHOW_LOG),
+        ),
+        "engine_fault": Cause(
+            msg("llama-server found an error in itself and stopped."),
+            msg("It says: {reason}"),
+            (RESTART, SHOW_LOG),
+        ),
+        "flag_unknown": Cause(
+            msg("This llama-server does not know {flag}."),
+            msg("It is an older or newer build than this command line was made for, or the flag is misspelt."),
+            (PICK_ENGINE, SHOW_LOG),
+        ),
+        "flag_removed": Cause(
+            msg("{flag} no longer exists in this llama-server."),
+            msg("The replacement is {replacement}."),
+            (SHOW_LOG,),
+        ),
+        "value_refused": Cause(
+            msg("llama-server refuses the value of {flag}."),
+            msg("It says: {reason}"),
+            (SHOW_LOG,),
+        ),
+        "no_model": Cause(
+            msg("No model is set for this tier."),
+            None,
+            (PICK_MODEL,),
+        ),
+        # --------------------------------------------------------------------------------------------------- port
+        "port_in_use": Cause(
+            msg("Port {port} is in use."),
+            msg("Another program answers on it, perhaps a llama-server that was left behind."),
+            (CHANGE_PORT, SHOW_LOG),
+        ),
+        "port_in_use_by": Cause(
+            msg("Port {port} is in use by {holder} (process {pid})."),
+            msg("End that program, or give this tier another port."),
+            (CHANGE_PORT,),
+        ),
+        "port_in_use_by_tier": Cause(
+            msg("Port {port} is in use by the tier {role} of this panel."),
+            msg("Stop that tier, or give this one a port of its own."),
+            (CHANGE_PORT,),
+        ),
+        "port_not_allowed": Cause(
+            msg("Port {port} cannot be used."),
+            msg("The system says: {reason}."),
+            (CHANGE_PORT,),
+        ),
+        # -------------------------------------------------------------------------------------------------- model
+        "model_missing": Cause(
+            msg("The model file cannot be opened: {file}"),
+            msg("The system says: {reason}."),
+            (PICK_MODEL,),
+        ),
+        "model_not_gguf": Cause(
+            msg("The model is not a GGUF file: {file}"),
+            msg("It may be an error page or a pointer that a download left behind. Download it again."),
+            (PICK_MODEL,),
+        ),
+        "model_damaged": Cause(
+            msg("The model file cannot be used."),
+            msg("{reason}"),
+            (PICK_MODEL,),
+        ),
+        "model_truncated": Cause(
+            msg("The model file is not complete."),
+            msg("The tensor {tensor} lies beyond its end: the download stopped early. Download it again."),
+            (PICK_MODEL,),
+        ),
+        "model_shards": Cause(
+            msg("A part of the model is missing or out of place."),
+            msg("{reason}"),
+            (PICK_MODEL,),
+        ),
+        "model_is_projector": Cause(
+            msg("The model of this tier is a projector, which only sees and cannot answer."),
+            msg("Choose the language model here and the projector in its own field."),
+            (PICK_MODEL, PICK_PROJECTOR),
+        ),
+        "model_unknown_architecture": Cause(
+            msg("This llama-server does not know models of the kind {architecture}."),
+            msg("A newer build may. If the model is old, it may need to be converted again."),
+            (PICK_ENGINE, PICK_MODEL),
+        ),
+        "model_unsuitable": Cause(
+            msg("The model does not have the parts that this llama-server expects."),
+            msg("It says: {reason} The model was made for another build, or badly converted."),
+            (PICK_ENGINE, PICK_MODEL, SHOW_LOG),
+        ),
+        "model_not_loaded": Cause(
+            msg("The model could not be loaded."),
+            msg("llama-server says: {reason}"),
+            (PICK_MODEL, SHOW_LOG),
+        ),
+        "draft_model": Cause(
+            msg("The draft model could not be loaded: {file}"),
+            None,
+            (Fix(msg("Start without a draft model"), {"spec_draft_model": None}), SHOW_LOG),
+        ),
+        "chat_template": Cause(
+            msg("The chat template has an error."),
+            msg("llama-server says: {reason}"),
+            (SHOW_LOG,),
+        ),
+        # ---------------------------------------------------------------------------------------------- projector
+        "projector_missing": Cause(
+            msg("The projector cannot be opened: {file}"),
+            msg("Without it this tier takes no pictures. llama-server would notice only after loading the model."),
+            (PICK_PROJECTOR, NO_PROJECTOR),
+        ),
+        "projector_unusable": Cause(
+            msg("The projector cannot be used: {file}"),
+            msg("{reason}"),
+            (PICK_PROJECTOR, NO_PROJECTOR),
+        ),
+        "projector_is_model": Cause(
+            msg("The projector of this tier is a language model: {file}"),
+            msg("A projector's name usually begins with mmproj."),
+            (PICK_PROJECTOR, NO_PROJECTOR),
+        ),
+        "projector_mismatch": Cause(
+            msg("The projector does not fit the model."),
+            msg(
+                "It makes vectors of width {projector}; the model takes {model}. Each model has a projector of its own."
+            ),
+            (PICK_PROJECTOR, NO_PROJECTOR),
+        ),
+        # ------------------------------------------------------------------------------------------------- memory
+        "out_of_gpu_memory": Cause(
+            msg("{device} has no room for {what}: {mib} MiB more were needed."),
+            msg("Less context, a smaller micro-batch or fewer layers on this GPU free memory there."),
+            (SHOW_LOG,),
+        ),
+        "out_of_gpu_memory_while_working": Cause(
+            msg("{device} ran out of memory while it worked."),
+            msg("Loading left too little free. Less context or a smaller micro-batch leaves more."),
+            (RESTART, SHOW_LOG),
+        ),
+        "near_out_of_gpu_memory": Cause(
+            msg("The GPUs were most likely too full."),
+            msg("llama-server moved a part of layer {layer} to the CPU, which happens when a GPU has almost no room."),
+            (SHOW_LOG,),
+        ),
+        "out_of_host_memory": Cause(
+            msg("The computer ran out of memory."),
+            msg("Less context, a smaller prompt cache (--cache-ram) or a smaller model needs less."),
+            (SHOW_LOG,),
+        ),
+        # ----------------------------------------------------------------------------------------------- devices
+        "device_unknown": Cause(
+            msg("llama-server sees no device called {device}."),
+            msg("The driver may be down, the build may be without GPU support, or CUDA_VISIBLE_DEVICES hides it."),
+            (PICK_ENGINE, SHOW_LOG),
+        ),
+        "main_gpu_missing": Cause(
+            msg("There is no GPU number {device}: llama-server sees {count}."),
+            None,
+            (FIRST_GPU, SHOW_LOG),
+        ),
+        "gpus_missing": Cause(
+            msg("This tier is meant for {expected} GPUs; llama-server uses {found}."),
+            msg("In use: {names}. The driver may have lost a card, or the tensor split leaves one out."),
+            (RESTART, SHOW_LOG),
+        ),
+        "gpus_none": Cause(
+            msg("llama-server found no GPU and works on the CPU."),
+            msg("This tier is meant for {expected} GPUs. The build may be without GPU support, or the driver is down."),
+            (PICK_ENGINE, SHOW_LOG),
+        ),
+        "gpus_too_many": Cause(
+            msg("This tier is meant for {expected} GPUs; llama-server uses {found}."),
+            msg("In use: {names}. The devices can be named in the tier's settings."),
+            (SHOW_LOG,),
+        ),
+        "gpu_other": Cause(
+            msg("This tier is meant for GPU {expected}; llama-server uses {names}."),
+            msg("The device can be named in the tier's settings."),
+            (SHOW_LOG,),
+        ),
+        "gpu_fault": Cause(
+            msg("{device} failed while it worked."),
+            msg("The driver says: {reason}. If it happens again: look at temperature, power and the driver's version."),
+            (RESTART, SHOW_LOG),
+        ),
+        "rpc_unreachable": Cause(
+            msg("The remote device at {endpoint} does not answer."),
+            msg("Start ggml-rpc-server there, or take the device out of the tier's settings."),
+            (RESTART, SHOW_LOG),
+        ),
+        # ---------------------------------------------------------------------------------------- settings at odds
+        "cache_needs_flash_attention": Cause(
+            msg("A compressed V cache needs flash attention."),
+            None,
+            (FLASH_ATTENTION, V_CACHE_F16),
+        ),
+        "k_cache_type_unfit": Cause(
+            msg("The K cache type {type} does not fit the heads of this model."),
+            msg("They have {width} numbers each, which is not a multiple of {block}."),
+            (K_CACHE_F16,),
+        ),
+        "v_cache_type_unfit": Cause(
+            msg("The V cache type {type} does not fit the heads of this model."),
+            msg("They have {width} numbers each, which is not a multiple of {block}."),
+            (V_CACHE_F16,),
+        ),
+        "cache_types_differ": Cause(
+            msg("This model cannot have different types for the K and the V cache."),
+            None,
+            (SHOW_LOG,),
+        ),
+        "split_mode_unfit": Cause(
+            msg("The split mode of this tier cannot be used here."),
+            msg("llama-server says: {reason}"),
+            (SPLIT_BY_LAYER, SHOW_LOG),
+        ),
+        "image_larger_than_micro_batch": Cause(
+            msg("A picture took more tokens than fit into one micro-batch."),
+            msg("This model looks at a picture as a whole; older builds stop when it does not fit."),
+            (LARGER_MICRO_BATCH, PICK_ENGINE),
+        ),
+        "context_not_made": Cause(
+            msg("The context could not be made."),
+            msg("llama-server says: {reason}"),
+            (SHOW_LOG,),
+        ),
+        # --------------------------------------------------------------------------------------------- it just ended
+        "killed": Cause(
+            msg("{role} was ended by force."),
+            msg("Nothing in its log says why. Most often the system does that when memory runs out."),
+            (RESTART, SHOW_LOG),
+        ),
+        "stopped_from_outside": Cause(
+            msg("{role} was stopped by somebody else."),
+            msg("Another program or the system asked it to end."),
+            (RESTART, SHOW_LOG),
+        ),
+        "model_file_vanished": Cause(
+            msg("{role} lost the ground under its memory."),
+            msg("The model file was changed or cut while it was in use, or the disk has errors."),
+            (RESTART, SHOW_LOG),
+        ),
+        "crashed": Cause(
+            msg("{role} crashed."),
+            msg("Its log does not say why. The last lines are below."),
+            (RESTART, SHOW_LOG),
+        ),
+        "unknown": Cause(
+            msg("{role} ended, and its log does not say why."),
+            msg("The last lines are below."),
+            (RESTART, SHOW_LOG),
+        ),
+    }
+)

@@ -1,0 +1,54 @@
+"""All servers of the panel: one per role, made when it is first asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from variet_gui.engine.readiness import LlamaClientFactory
+from variet_gui.engine.server import Server
+from variet_gui.events import EventStream, ServerStatus
+
+log = logging.getLogger(__name__)
+
+
+class Fleet:
+    """Owns every `Server`. Starts none by itself: at most what the operator asks for runs."""
+
+    def __init__(self, events: EventStream, client: LlamaClientFactory, logs_dir: Path) -> None:
+        self._events = events
+        self._client = client
+        self._logs_dir = logs_dir
+        self._servers: dict[str, Server] = {}
+
+    def server(self, role: str) -> Server:
+        """Return the server of `role`, always the same one."""
+        if role not in self._servers:
+            self._servers[role] = Server(role, self._events, self._client, self._logs_dir)
+        return self._servers[role]
+
+    def statuses(self) -> tuple[ServerStatus, ...]:
+        """Return the status of every server that was ever asked for."""
+        return tuple(server.status for server in tuple(self._servers.values()))
+
+    def running(self) -> tuple[Server, ...]:
+        """Return the servers that hold, or are about to hold, a process."""
+        return tuple(server for server in tuple(self._servers.values()) if server.status.state.is_active)
+
+    async def stop_all(self) -> None:
+        """Stop every server at once and return when all are gone, also those that are set to keep running."""
+        await self._all_over([server.stop() for server in self.running()])
+
+    async def close(self) -> None:
+        """At the end of the panel: stop all servers, but let go of those that were started to keep running."""
+        await self._all_over([server.release() for server in self.running()])
+
+    @staticmethod
+    async def _all_over(ends: list[Coroutine[Any, Any, None]]) -> None:
+        """Wait for every one of `ends`; one that fails must not leave the others unawaited."""
+        for result in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(result, Exception):
+                log.error("a server could not be ended", exc_info=result)

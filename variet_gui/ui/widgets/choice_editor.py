@@ -1,0 +1,55 @@
+"""A parameter with a few words to choose from, as segments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtWidgets import QHBoxLayout, QWidget
+
+from variet_gui.catalog.parameter_types import Parameter
+from variet_gui.i18n import tr
+from variet_gui.ui.widgets.layout import label
+from variet_gui.ui.widgets.parameter_editor import VALUE_WIDTH, ParameterEditor
+from variet_gui.ui.widgets.segments import Segments
+
+MAX_SEGMENTS = 5
+_CHARACTERS = 26
+"""Longest row of words that fits beside the value column of a 1280 px window."""
+
+
+class ChoiceEditor(ParameterEditor):
+    """For CHOICE parameters. `favourites` get a segment first; what does not fit goes into a menu."""
+
+    def __init__(self, parameter: Parameter, favourites: Sequence[str] = (), parent: QWidget | None = None) -> None:
+        super().__init__(parameter, parent)
+        shown = [choice for choice in (favourites or parameter.choices) if choice in parameter.choices]
+        while len(shown) > 1 and (len(shown) > MAX_SEGMENTS or len("".join(shown)) > _CHARACTERS):
+            shown.pop()
+        rest = [choice for choice in parameter.choices if choice not in shown]
+        self.segments = Segments([(choice, choice) for choice in shown], [(choice, choice) for choice in rest])
+        self._note = label("", "faint")
+        self._note.setFixedWidth(VALUE_WIDTH)
+        box = QHBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(12)
+        box.addWidget(self.segments)
+        box.addStretch(1)
+        box.addWidget(self._note)
+        self.segments.chosen.connect(self.offer)
+        self.segments.unset_asked.connect(lambda: self.offer(None))
+
+    def controls(self) -> tuple[QWidget, ...]:
+        return (self.segments,)
+
+    def refresh(self) -> None:
+        current = None if self.value is None else str(self.value)
+        saved = None if self.saved is None else str(self.saved)
+        self.segments.set_current(current, changed=self.changed, saved=saved)
+        self._note.setText(self._unset_note())
+        self.segments.set_accessible_names(self.spoken())
+
+    def _unset_note(self) -> str:
+        if self.value is not None:
+            return ""
+        default = self.parameter.default
+        return self.unset_text if default is None else tr("{unset}: {value}", unset=self.unset_text, value=default)

@@ -1,0 +1,102 @@
+"""The exact command line, with what was changed set off."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QResizeEvent, QTextCharFormat, QTextCursor, QTextOption
+from PySide6.QtWidgets import QFrame, QSizePolicy, QTextEdit, QWidget
+
+from variet_gui.ui import theme
+
+
+class CommandView(QTextEdit):
+    """Read-only, selectable, as tall as its text. Changed tokens are amber and bold."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._prefix: tuple[str, ...] = ()
+        self._spans: tuple[tuple[str, str | None], ...] = ()
+        self._changed: frozenset[str] = frozenset()
+        theme.mark(self, look="code")
+        self.setReadOnly(True)
+        self.setTabChangesFocus(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setWordWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse | Qt.TextInteractionFlag.TextSelectableByKeyboard
+        )
+        self.document().setDocumentMargin(1)
+        policy = QSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        policy.setHeightForWidth(True)
+        self.setSizePolicy(policy)
+        self._restyle()
+
+    def show_command(
+        self, spans: Sequence[tuple[str, str | None]], changed: Collection[str] = (), environment: Sequence[str] = ()
+    ) -> None:
+        """Show the tokens of `spans` (text, parameter key or None); those whose key is in `changed` are set off.
+
+        `environment` stands before the program, quietly, as a shell would take it: "NAME=value".
+        """
+        shown = (tuple(environment), tuple(spans), frozenset(changed))
+        if shown != (self._prefix, self._spans, self._changed):
+            self._prefix, self._spans, self._changed = shown
+            self._write()
+
+    def text(self) -> str:
+        """Return the whole text that is shown."""
+        return self.toPlainText()
+
+    def changed_tokens(self) -> tuple[str, ...]:
+        """Return the tokens that are set off."""
+        return tuple(token for token, key in self._spans if key in self._changed)
+
+    def sizeHint(self) -> QSize:
+        return QSize(240, self.heightForWidth(self.width()))
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(120, self.heightForWidth(max(120, self.width())))
+
+    def heightForWidth(self, width: int) -> int:
+        document = self.document()
+        document.setTextWidth(max(80, width - 2))
+        return round(document.size().height()) + 4
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        if event.size().width() != event.oldSize().width():
+            self.updateGeometry()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange:
+            self._restyle()
+
+    def _restyle(self) -> None:
+        self.setFont(theme.mono_font())
+        self.document().setDefaultFont(theme.mono_font())
+        self._write()
+
+    def _write(self) -> None:
+        self.clear()
+        cursor = QTextCursor(self.document())
+        plain, quiet, marked = _format("code"), _format("faint"), _format("caution_text", bold=True)
+        for name in self._prefix:
+            cursor.insertText(f"{name} ", quiet)
+        for position, (token, key) in enumerate(self._spans):
+            if position:
+                cursor.insertText(" ", plain)
+            cursor.insertText(token, marked if key in self._changed else plain)
+        self.updateGeometry()
+
+
+def _format(colour: str, *, bold: bool = False) -> QTextCharFormat:
+    made = QTextCharFormat()
+    made.setForeground(QColor(theme.colour(colour)))
+    if bold:
+        made.setFontWeight(QFont.Weight.Bold)
+    return made

@@ -1,0 +1,97 @@
+"""Quiet notices: one line under the top bar, with details on demand, never a dialog in the way."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtWidgets import QFrame, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
+
+from variet_gui.events import NoticeRaised, Severity
+from variet_gui.i18n import tr
+from variet_gui.ui import icons, theme
+from variet_gui.ui.widgets.buttons import Button, IconButton
+from variet_gui.ui.widgets.copy_button import CopyButton
+from variet_gui.ui.widgets.layout import label, row
+
+_KEPT = 50
+_DETAILS_PX = 140
+
+
+class NoticeBar(QFrame):
+    """Shows the newest notice that was not put away; hidden when there is none. Older ones follow after closing it."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._waiting: deque[NoticeRaised] = deque(maxlen=_KEPT)
+        theme.mark(self, look="notice")
+        self._icon = QLabel()
+        self._text = label("", wrap=True)
+        self._count = label("", "faint")
+        self.details_button = Button(tr("Details"), "quiet")
+        self.copy_button = CopyButton(tr("Copy"), "", kind="quiet")
+        self.close_button = IconButton("close", tr("Put this notice away"))
+        self._details = QPlainTextEdit()
+        self._details.setReadOnly(True)
+        self._details.setFixedHeight(_DETAILS_PX)
+        self._details.setAccessibleName(tr("Details of the notice"))
+        theme.mark(self._details, look="code")
+        self._details.hide()
+        line = row(self._icon, self._text, self._count, self.details_button, self.copy_button, self.close_button)
+        line.setStretch(1, 1)
+        line.setAlignment(self._icon, Qt.AlignmentFlag.AlignVCenter)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(14, 6, 10, 6)
+        box.setSpacing(6)
+        box.addLayout(line)
+        box.addWidget(self._details)
+        self.details_button.clicked.connect(self._toggle_details)
+        self.close_button.clicked.connect(self.dismiss)
+        self.hide()
+
+    def add(self, notice: NoticeRaised) -> None:
+        """Show `notice`; the same one twice in a row is shown once."""
+        if not self._waiting or self._waiting[-1] != notice:
+            self._waiting.append(notice)
+        self._show_newest()
+
+    def dismiss(self) -> None:
+        """Put the shown notice away and show the one before it."""
+        if self._waiting:
+            self._waiting.pop()
+        self._show_newest()
+
+    def notices(self) -> tuple[NoticeRaised, ...]:
+        """Return what was not put away, oldest first."""
+        return tuple(self._waiting)
+
+    def text(self) -> str:
+        """Return the text that is shown."""
+        return self._text.text()
+
+    def changeEvent(self, event: QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.PaletteChange and self._waiting:
+            self._show_newest()
+
+    def _show_newest(self) -> None:
+        self._details.hide()
+        self.setVisible(bool(self._waiting))
+        if not self._waiting:
+            return
+        notice = self._waiting[-1]
+        colour = {Severity.WARNING: "caution", Severity.ERROR: "failure"}.get(notice.severity, "accent")
+        theme.mark(self, severity=notice.severity.value)
+        self._icon.setPixmap(icons.pixmap("warning" if notice.severity is not Severity.INFO else "check", colour))
+        self._text.setText(str(notice.text))
+        more = len(self._waiting) - 1
+        self._count.setText(tr("{count} more", count=more) if more else "")
+        self._details.setPlainText(notice.details)
+        self._details.setFont(theme.mono_font())
+        self.details_button.setVisible(bool(notice.details))
+        self.copy_button.setVisible(bool(notice.details))
+        self.copy_button.set_text(tr("Copy"), f"{notice.text}\n{notice.details}")
+        self.setAccessibleName(str(notice.text))
+
+    def _toggle_details(self) -> None:
+        self._details.setVisible(self._details.isHidden())

@@ -1,0 +1,233 @@
+"""All launch parameters by group: the essential ones first, the rest under a fold, a filter across both."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from PySide6.QtCore import Signal
+from PySide6.QtWidgets import QVBoxLayout, QWidget
+
+from variet_gui.catalog.capabilities import Capabilities
+from variet_gui.catalog.parameter_types import Group, Parameter
+from variet_gui.catalog.parameters import PARAMETERS, parameter
+from variet_gui.events import ParameterValue
+from variet_gui.i18n import tr
+from variet_gui.ui import theme
+from variet_gui.ui.widgets.layout import label
+from variet_gui.ui.widgets.parameter_row import ParameterRow, UnsetText, make_row
+from variet_gui.ui.widgets.parameter_slider import ParameterSlider
+from variet_gui.ui.widgets.path_field import PathField
+from variet_gui.ui.widgets.split_slider import SplitSlider
+
+COMPANIONS = {"mmproj": "mmproj_offload"}
+"""Parameters whose row ends in a second one: the projector and where it lies."""
+
+_LAYER_KEYS = frozenset({"n_gpu_layers"})
+_LAYERS_ON_CPU_KEYS = frozenset({"n_cpu_moe", "n_cpu_ffn"})
+
+
+class _Section(QWidget):
+    """One group's heading and rows."""
+
+    def __init__(self, group: Group, rows: Sequence[ParameterRow]) -> None:
+        super().__init__()
+        self.rows = tuple(rows)
+        title = str(group.title)
+        heading = label(title.upper(), "group")
+        heading.setAccessibleName(title)
+        theme.space_letters(heading)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 14)
+        box.setSpacing(0)
+        box.addWidget(heading)
+        box.addSpacing(6)
+        for each in rows:
+            box.addWidget(each)
+
+
+class ParameterList(QWidget):
+    """Knows values; what is edited is said by `edited` and shown only once `show_profile` brings it back."""
+
+    edited = Signal(str, object)
+    """(key, value or None)."""
+    revert_asked = Signal(str)
+    advanced_shown = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        theme.mark(self, look="plain")
+        self._box = QVBoxLayout(self)
+        self._box.setContentsMargins(0, 0, 0, 0)
+        self._box.setSpacing(0)
+        self._nothing = label(tr("No parameter has that in its name, flag or help."), "quiet", wrap=True)
+        self._nothing.hide()
+        self._box.addWidget(self._nothing)
+        self._box.addStretch(1)
+        self._filter = ""
+        self._advanced_open = False
+        self._values: Mapping[str, ParameterValue] = {}
+        self._saved: Mapping[str, ParameterValue] = {}
+        self._unset: UnsetText = lambda _: tr("default")
+        self._capabilities: Capabilities | None = None
+        self._model: tuple[int | None, int | None] = (None, None)
+        self._folder: Path | None = None
+        self._essential = self._build([p for p in PARAMETERS if p.essential])
+        self._advanced: list[_Section] = []
+
+    # ------------------------------------------------------------------------------------------------- values
+
+    def show_profile(
+        self, values: Mapping[str, ParameterValue], saved: Mapping[str, ParameterValue], unset: UnsetText
+    ) -> None:
+        """Show the edited values beside the saved ones."""
+        self._values, self._saved, self._unset = values, saved, unset
+        for each in self.rows():
+            each.show_values(values, saved, unset)
+        self._show_model()
+
+    def set_model(self, layers: int | None, max_context: int | None) -> None:
+        """Fit the sliders to the model: its layers and longest context, None where not known."""
+        if (layers, max_context) != self._model:
+            self._model = (layers, max_context)
+            self._fit()
+            self._show_model()
+
+    def set_capabilities(self, capabilities: Capabilities | None) -> None:
+        """Grey out what this build of llama-server does not know; None: not known yet, everything stays."""
+        self._capabilities = capabilities
+        for each in self.rows():
+            each.set_unsupported(_unsupported(each, capabilities))
+
+    def set_folder(self, folder: Path | None) -> None:
+        """Let file pickers start at `folder`."""
+        self._folder = folder
+        for each in self.rows():
+            for editor in each.editors:
+                if isinstance(editor, PathField):
+                    editor.set_folder(folder)
+
+    # ----------------------------------------------------------------------------------------------- showing
+
+    def rows(self) -> tuple[ParameterRow, ...]:
+        """Return the rows that exist; those under the fold are made when it is first opened."""
+        return tuple(row for section in (*self._essential, *self._advanced) for row in section.rows)
+
+    def row(self, key: str) -> ParameterRow:
+        """Return the row that holds `key`, also one under the fold.
+
+        Raises:
+            KeyError: no such parameter.
+        """
+        parameter(key)
+        if not any(key in row.keys for row in self.rows()):
+            self._build_advanced()
+        return next(row for row in self.rows() if key in row.keys)
+
+    @property
+    def advanced_count(self) -> int:
+        """How many parameters stand under the fold."""
+        return len(_advanced_parameters())
+
+    @property
+    def advanced_open(self) -> bool:
+        """Whether the fold is open."""
+        return self._advanced_open
+
+    def open_advanced(self, wanted: bool) -> None:
+        """Open or close the fold."""
+        self._advanced_open = wanted
+        self._show_sections()
+        self.advanced_shown.emit(wanted)
+
+    def set_filter(self, text: str) -> None:
+        """Show only what `text` finds, under the fold too; an empty text shows everything as before."""
+        self._filter = text.strip()
+        self._show_sections()
+
+    def changed_under_fold(self, changed: Collection[str]) -> int:
+        """Return how many of the changed keys nobody sees while the fold is closed."""
+        if self._advanced_open:
+            return 0
+        return len({p.key for p in _advanced_parameters()} & set(changed))
+
+    # ------------------------------------------------------------------------------------------------ building
+
+    def _show_sections(self) -> None:
+        if self._advanced_open or self._filter:
+            self._build_advanced()
+        found = 0
+        for section in (*self._essential, *self._advanced):
+            open_now = section in self._essential or self._advanced_open or bool(self._filter)
+            shown = 0
+            for each in section.rows:
+                hit = not self._filter or each.matches(self._filter)
+                each.setVisible(hit)
+                shown += hit
+            section.setVisible(open_now and shown > 0)
+            found += shown
+        self._nothing.setVisible(bool(self._filter) and found == 0)
+
+    def _build_advanced(self) -> None:
+        if self._advanced:
+            return
+        self._advanced = self._build(_advanced_parameters())
+        for section in self._advanced:
+            section.setVisible(self._advanced_open)
+            for each in section.rows:
+                each.show_values(self._values, self._saved, self._unset)
+        self._fit()
+        self.set_capabilities(self._capabilities)
+        self.set_folder(self._folder)
+
+    def _build(self, parameters: Sequence[Parameter]) -> list[_Section]:
+        made = []
+        taken = set(COMPANIONS.values())
+        for group in Group:
+            members = [p for p in parameters if p.group is group and p.key not in taken]
+            if not members:
+                continue
+            rows = []
+            for each in members:
+                companion = COMPANIONS.get(each.key)
+                rows.append(make_row(each, parameter(companion) if companion else None))
+                rows[-1].edited.connect(self.edited)
+                rows[-1].revert_asked.connect(self.revert_asked)
+            section = _Section(group, rows)
+            self._box.insertWidget(self._box.count() - 1, section)
+            made.append(section)
+        return made
+
+    def _fit(self) -> None:
+        layers, max_context = self._model
+        for each in self.rows():
+            editor, key = each.editors[0], each.keys[0]
+            if not isinstance(editor, ParameterSlider):
+                continue
+            if key in _LAYER_KEYS:
+                # The output head counts as one layer more.
+                editor.set_maximum(layers + 1 if layers else None)
+            elif key in _LAYERS_ON_CPU_KEYS:
+                editor.set_maximum(layers)
+            elif key == "ctx_size":
+                editor.set_maximum(max_context)
+
+    def _show_model(self) -> None:
+        for each in self.rows():
+            editor = each.editors[0]
+            if isinstance(editor, SplitSlider):
+                editor.set_model(self._model[0], self._values.get("n_gpu_layers"))
+
+
+def _advanced_parameters() -> list[Parameter]:
+    companions = {key for host, key in COMPANIONS.items() if parameter(host).essential}
+    return [p for p in PARAMETERS if not p.essential and p.key not in companions]
+
+
+def _unsupported(row: ParameterRow, capabilities: Capabilities | None) -> str:
+    if capabilities is None or not capabilities.flags:
+        return ""
+    shown = row.editors[0].parameter
+    if any(capabilities.knows(flag) for flag in (*shown.spellings, *shown.negatives)):
+        return ""
+    return tr("This llama-server ({build}) does not know {flag}.", build=capabilities.label, flag=shown.flag)

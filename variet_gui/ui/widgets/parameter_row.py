@@ -1,0 +1,182 @@
+"""One line of the Tune page: a parameter's name and flag, its editor, and the way back to what is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QContextMenuEvent
+from PySide6.QtWidgets import QGridLayout, QWidget
+
+from variet_gui.catalog.parameter_types import Kind, Parameter
+from variet_gui.catalog.parameters import format_value
+from variet_gui.events import ParameterValue
+from variet_gui.i18n import tr
+from variet_gui.ui import theme
+from variet_gui.ui.widgets.buttons import IconButton
+from variet_gui.ui.widgets.choice_editor import ChoiceEditor
+from variet_gui.ui.widgets.elided_label import ElidedLabel
+from variet_gui.ui.widgets.layout import label, row
+from variet_gui.ui.widgets.parameter_editor import ParameterEditor, effect
+from variet_gui.ui.widgets.parameter_slider import ParameterSlider
+from variet_gui.ui.widgets.path_field import PathField
+from variet_gui.ui.widgets.split_slider import SplitSlider
+from variet_gui.ui.widgets.switch_editor import PlaceEditor, SwitchEditor
+from variet_gui.ui.widgets.text_editor import TextEditor
+
+LABEL_WIDTH = 190
+ROW_HEIGHT = 34
+FAVOURITES = {"cache_type_k": ("f16", "q8_0", "q5_1", "q4_0"), "cache_type_v": ("f16", "q8_0", "q5_1", "q4_0")}
+"""Cache types that operators really choose between; the others stand in the menu behind them."""
+
+UnsetText = Callable[[str], str]
+"""From a parameter's key to the words that stand where it has no value."""
+
+
+class ParameterRow(QWidget):
+    """Name, editor, revert. A companion is a second, small editor at the end (the projector's place)."""
+
+    edited = Signal(str, object)
+    """(key, value or None)."""
+    revert_asked = Signal(str)
+
+    def __init__(
+        self, editor: ParameterEditor, companion: ParameterEditor | None = None, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self.editors = (editor,) if companion is None else (editor, companion)
+        parameter = editor.parameter
+        self._name = ElidedLabel(str(parameter.label))
+        self._flag = ElidedLabel(parameter.short, "faint")
+        self._note = label("", "faint", wrap=True)
+        self._refusals: dict[str, str] = {}
+        self._unsupported = ""
+        self.revert = IconButton("revert", tr("Back to the saved value"), "caution_text")
+        kept = self.revert.sizePolicy()
+        kept.setRetainSizeWhenHidden(True)
+        self.revert.setSizePolicy(kept)
+
+        names = row(self._name, self._flag, spacing=6)
+        names.setStretch(1, 1)
+        holder = QWidget()
+        holder.setLayout(names)
+        holder.setFixedWidth(LABEL_WIDTH)
+        holder.setFixedHeight(ROW_HEIGHT - 4)
+        holder.setToolTip(_explained(parameter))
+        grid = QGridLayout(self)
+        grid.setContentsMargins(0, 2, 0, 2)
+        grid.setHorizontalSpacing(12)
+        grid.setVerticalSpacing(2)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(holder, 0, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addLayout(row(*self.editors, spacing=12), 0, 1)
+        grid.addWidget(self.revert, 0, 2, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(self._note, 1, 1)
+        grid.setRowMinimumHeight(0, ROW_HEIGHT - 4)
+        self.revert.clicked.connect(self._revert)
+        for each in self.editors:
+            key = each.parameter.key
+            each.edited.connect(lambda value, key=key: self.edited.emit(key, value))
+            each.refused.connect(lambda text, key=key: self._refuse(key, text))
+        self._show_note()
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys of the parameters in this row."""
+        return tuple(editor.parameter.key for editor in self.editors)
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything in this row differs from what is saved."""
+        return any(editor.changed for editor in self.editors)
+
+    def show_values(
+        self, values: Mapping[str, ParameterValue], saved: Mapping[str, ParameterValue], unset: UnsetText
+    ) -> None:
+        """Show the values of a profile beside those that are saved."""
+        for editor in self.editors:
+            key = editor.parameter.key
+            editor.show_values(values.get(key), saved.get(key), unset(key))
+        self.revert.setVisible(self.changed)
+        self.revert.setAccessibleName(
+            tr("{name}: back to the saved value", name=self.editors[0].parameter.label)
+        )
+        self._refusals.clear()
+        self._show_note()
+
+    def set_unsupported(self, reason: str) -> None:
+        """Grey the row out and say why; an empty reason brings it back."""
+        if reason != self._unsupported:
+            self._unsupported = reason
+            for editor in self.editors:
+                editor.setEnabled(not reason)
+                editor.refresh()
+            self._name.setEnabled(not reason)
+            self._show_note()
+
+    def matches(self, needle: str) -> bool:
+        """Whether the row is found by `needle`: in a name, a flag, a key or the help text, in any case."""
+        folded = needle.casefold().strip()
+        return all(any(word in text for text in self._texts()) for word in folded.split())
+
+    def note(self) -> str:
+        """Return the line below the editor: why something was refused or is greyed out."""
+        return self._note.text()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        self.editors[0].popup_menu(event.globalPos())
+
+    def _texts(self) -> list[str]:
+        found = []
+        for editor in self.editors:
+            parameter = editor.parameter
+            found += [str(parameter.label), str(parameter.help), parameter.key, parameter.flag, parameter.short]
+            found += [*parameter.spellings, *parameter.negatives, parameter.label.english]
+        return [text.casefold() for text in found]
+
+    def _revert(self) -> None:
+        for key in self.keys:
+            self.revert_asked.emit(key)
+
+    def _refuse(self, key: str, text: str) -> None:
+        if text:
+            self._refusals[key] = text
+        else:
+            self._refusals.pop(key, None)
+        self._show_note()
+
+    def _show_note(self) -> None:
+        refused = " ".join(self._refusals.values())
+        text = refused or self._unsupported
+        theme.mark(self._note, look="failure" if refused else "faint")
+        self._note.setText(text)
+        self._note.setVisible(bool(text))
+
+
+def make_editor(parameter: Parameter) -> ParameterEditor:
+    """Return the editor that fits `parameter`."""
+    if parameter.kind is Kind.SWITCH:
+        return SwitchEditor(parameter)
+    if parameter.kind is Kind.CHOICE and not parameter.many:
+        return ChoiceEditor(parameter, FAVOURITES.get(parameter.key, ()))
+    if parameter.kind is Kind.PATH:
+        return PathField(parameter)
+    if parameter.kind is Kind.RATIO:
+        return SplitSlider(parameter)
+    if parameter.kind in (Kind.INTEGER, Kind.FRACTION) and parameter.slider_range is not None:
+        return ParameterSlider(parameter)
+    return TextEditor(parameter)
+
+
+def make_row(parameter: Parameter, companion: Parameter | None = None) -> ParameterRow:
+    """Return the row of `parameter`; `companion` is a switch between GPU and CPU at its end."""
+    place = None if companion is None else PlaceEditor(companion, tr("GPU"), tr("CPU"))
+    return ParameterRow(make_editor(parameter), place)
+
+
+def _explained(parameter: Parameter) -> str:
+    lines = [f"{parameter.label}  {parameter.flag}", str(parameter.help)]
+    if parameter.default is not None:
+        lines.append(tr("llama-server's own default: {value}", value=format_value(parameter, parameter.default)))
+    lines.append(effect(parameter))
+    return "\n".join(lines)

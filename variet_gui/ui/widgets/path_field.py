@@ -1,0 +1,98 @@
+"""A file: its path as it stands in the catalog, and a picker."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QWidget
+
+from variet_gui.catalog.parameter_types import Parameter
+from variet_gui.i18n import tr
+from variet_gui.ui import theme
+from variet_gui.ui.widgets.buttons import IconButton
+from variet_gui.ui.widgets.parameter_editor import ParameterEditor
+from variet_gui.ui.widgets.unit_field import UnitField
+
+
+class PathField(ParameterEditor):
+    """For PATH parameters. Files in `folder` are written relative to it, as the catalog keeps them."""
+
+    def __init__(self, parameter: Parameter, folder: Path | None = None, parent: QWidget | None = None) -> None:
+        super().__init__(parameter, parent)
+        self._folder = folder
+        self._dialog: QFileDialog | None = None
+        self.field = UnitField()
+        self.field.setAcceptDrops(False)
+        self.button = IconButton("folder", tr("Choose a file"))
+        self.setAcceptDrops(True)
+        box = QHBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(4)
+        box.addWidget(self.field, 1)
+        box.addWidget(self.button)
+        self.button.clicked.connect(self.pick)
+        self.field.committed.connect(self.offer_text)
+
+    def set_folder(self, folder: Path | None) -> None:
+        """Let relative paths start at `folder`; the picker opens there."""
+        self._folder = folder
+
+    def controls(self) -> tuple[QWidget, ...]:
+        return (self.field,)
+
+    def refresh(self) -> None:
+        text = "" if self.value is None else str(self.value)
+        self.field.setPlaceholderText(self.unset_text)
+        self.field.show_text(text)
+        if not self.field.hasFocus():
+            # The end of a path tells more than its beginning.
+            self.field.end(False)
+        self.field.setToolTip(text)
+        theme.mark(self.field, changed=self.changed, wrong=False)
+
+    def pick(self) -> QFileDialog:
+        """Open the picker; it does not block."""
+        start = self._absolute(self.value) if isinstance(self.value, str) else self._folder
+        if start is not None and not start.is_dir():
+            start = start.parent
+        dialog = QFileDialog(self, tr("Choose a file for “{name}”", name=self.parameter.label))
+        folder = self.parameter.folder
+        dialog.setFileMode(QFileDialog.FileMode.Directory if folder else QFileDialog.FileMode.ExistingFile)
+        dialog.setNameFilters(self._filters())
+        if start is not None and start.is_dir():
+            dialog.setDirectory(str(start))
+        dialog.fileSelected.connect(self.take)
+        dialog.finished.connect(dialog.deleteLater)
+        self._dialog = dialog
+        dialog.open()
+        return dialog
+
+    def take(self, chosen: str) -> None:
+        """Take a file from the picker or a drop."""
+        path = Path(chosen)
+        if self._folder is not None and path.is_absolute() and path.is_relative_to(self._folder):
+            path = path.relative_to(self._folder)
+        self.offer(path.as_posix() if not path.is_absolute() else str(path))
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        files = [url.toLocalFile() for url in event.mimeData().urls() if url.isLocalFile()]
+        if files:
+            event.acceptProposedAction()
+            self.take(files[0])
+
+    def _absolute(self, value: str) -> Path:
+        path = Path(value).expanduser()
+        return path if path.is_absolute() or self._folder is None else self._folder / path
+
+    def _filters(self) -> list[str]:
+        models = tr("GGUF models (*.gguf)")
+        if self.parameter.key == "mmproj":
+            return [tr("Projectors (*mmproj*.gguf)"), models, tr("All files (*)")]
+        if "model" in self.parameter.key:
+            return [models, tr("All files (*)")]
+        return [tr("All files (*)")]
