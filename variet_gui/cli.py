@@ -19,12 +19,15 @@ from pydantic import BaseModel
 
 from variet_gui import __version__, i18n
 from variet_gui.catalog.parameters import ParameterError, parameter, parse_text
+from variet_gui.chat.conversation import ConversationError
 from variet_gui.client.api import ApiError
 from variet_gui.client.images import ImageError
+from variet_gui.client.images import load as load_picture
 from variet_gui.engine.launch import StartFailed
 from variet_gui.events import Event, LogAppended, ParameterValue, ServerState, ServerStateChanged
 from variet_gui.i18n import Message, msg, tr
 from variet_gui.panel import reports, terminal_text
+from variet_gui.panel.borrow import borrow
 from variet_gui.panel.doctor import examine
 from variet_gui.panel.panel import Panel, PanelOptions
 from variet_gui.panel.paths import DataFolderHeld
@@ -71,7 +74,7 @@ async def _run(options: argparse.Namespace) -> int:
         return _fail(options, ErrorShape(error=str(error.message), code="data_folder_held"), FAILED)
     except StartFailed as error:
         return _fail(options, reports.failure_shape(error.failure), FAILED)
-    except (ApiError, ImageError) as error:
+    except (ApiError, ConversationError, ImageError) as error:
         return _fail(options, ErrorShape(error=str(error.message), code="request_failed"), FAILED)
     finally:
         await panel.close()
@@ -131,8 +134,8 @@ async def _start(panel: Panel, options: argparse.Namespace) -> int:
 
 async def _chat(panel: Panel, options: argparse.Namespace) -> int:
     role = _role(panel, options.role)
-    pictures = tuple(panel.converse.load_picture(path) for path in options.image)
-    async with panel.converse.borrow(role, _overrides(options.set)) as api:
+    pictures = tuple(load_picture(path) for path in options.image)
+    async with borrow(panel, role, _overrides(options.set)) as api:
         answer = await panel.converse.answer_once(
             api,
             role,

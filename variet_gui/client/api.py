@@ -7,11 +7,10 @@ It only ever talks to 127.0.0.1: no proxy of the environment is used (`trust_env
 from __future__ import annotations
 
 import json
-import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias
 
 import httpx
 
@@ -31,8 +30,6 @@ __all__ = [
     "Props",
     "SlotState",
 ]
-
-log = logging.getLogger(__name__)
 
 _POLL = httpx.Timeout(2.0)
 """Older builds answer /slots only between batches; a poll gives up and comes again."""
@@ -64,7 +61,7 @@ class Http:
         """Close all connections. Requests after that fail with `ApiError`."""
         await self._client.aclose()
 
-    async def __aenter__(self) -> Http:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(
@@ -111,18 +108,18 @@ class LlamaApi:
     async def health(self) -> Health:
         """Ask whether the server is up. Raises nothing: every trouble is one of the answers."""
         try:
-            response = await self._send("GET", "/health", timeout=_POLL)
+            response = await self._send("GET", "/health", patience=_POLL)
         except ApiError as error:
             return Health.NO_ANSWER if error.kind is ErrorKind.TIMEOUT else Health.DOWN
         return health_of(response.status_code, _json_of(response))
 
     async def props(self) -> Props:
         """Ask what the server is: model, build, context, vision."""
-        return Props.of(await self._ask_object("GET", "/props", timeout=_POLL))
+        return Props.of(await self._ask_object("GET", "/props", patience=_POLL))
 
     async def slots(self) -> tuple[SlotState, ...]:
         """Ask what each slot is doing. Wakes a server that sleeps."""
-        reply = await self._ask("GET", "/slots", timeout=_POLL)
+        reply = await self._ask("GET", "/slots", patience=_POLL)
         if not isinstance(reply, list):
             raise unexpected_reply(str(reply), 200)
         return tuple(SlotState.of(slot) for slot in reply if isinstance(slot, dict))
@@ -147,12 +144,12 @@ class LlamaApi:
         else:
             count = reply.get("input_tokens")
             return count if isinstance(count, int) else None
-        if any(isinstance(message.get("content"), list) for message in messages):
+        if any(_has_picture(message.get("content")) for message in messages):
             return None
         prompt = (await self._ask_object("POST", "/apply-template", body)).get("prompt")
         return len(await self.tokenize(prompt, add_special=True)) if isinstance(prompt, str) else None
 
-    async def stream_chat(self, request: ChatRequest) -> AsyncIterator[StreamEvent]:
+    async def stream_chat(self, request: ChatRequest) -> AsyncGenerator[StreamEvent, None]:
         """Ask and give the answer as it comes; the last event is `AnswerFinished`.
 
         Closing the generator (`aclosing`), or cancelling the task in it, closes the connection, and with it the
@@ -162,8 +159,8 @@ class LlamaApi:
             StreamCut: the answer began, or was about to, and the connection ended before it did.
             ApiError: anything else; before the first event or, as an error inside the stream, after some.
         """
+        self._require_open()
         decoder = AnswerDecoder()
-        started = False
         try:
             async with self._http.client.stream(
                 "POST",
@@ -176,9 +173,7 @@ class LlamaApi:
                     await response.aread()
                     raise from_reply(_json_of(response), response.status_code, response.text)
                 if not response.headers.get("content-type", "").startswith("text/event-stream"):
-                    await response.aread()
-                    raise unexpected_reply(response.text[:200], 200)
-                started = True
+                    raise unexpected_reply(response.headers.get("content-type", "no content type"), 200)
                 async for chunk in response.aiter_raw():
                     for event in decoder.feed(chunk):
                         yield event
@@ -190,21 +185,20 @@ class LlamaApi:
         except httpx.ConnectError as error:
             raise unreachable(self._base_url, str(error)) from error
         except httpx.TransportError as error:
-            log.debug("stream from %s broke, started=%s: %r", self._base_url, started, error)
             raise StreamCut(repr(error)) from error
 
     async def _ask_object(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, timeout: httpx.Timeout = _WORK
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, patience: httpx.Timeout = _WORK
     ) -> dict[str, Any]:
-        reply = await self._ask(method, path, body, timeout)
+        reply = await self._ask(method, path, body, patience)
         if not isinstance(reply, dict):
             raise unexpected_reply(str(reply), 200)
         return reply
 
     async def _ask(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, timeout: httpx.Timeout = _WORK
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, patience: httpx.Timeout = _WORK
     ) -> object:
-        response = await self._send(method, path, body, timeout)
+        response = await self._send(method, path, body, patience)
         reply = _json_of(response)
         if response.status_code != 200:
             raise from_reply(reply, response.status_code, response.text)
@@ -213,18 +207,21 @@ class LlamaApi:
         return reply
 
     async def _send(
-        self, method: str, path: str, body: Mapping[str, Any] | None = None, timeout: httpx.Timeout = _WORK
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, patience: httpx.Timeout = _WORK
     ) -> httpx.Response:
-        if self._http.client.is_closed:
-            raise unreachable(self._base_url, "the panel is closing")
+        self._require_open()
         try:
             return await self._http.client.request(
-                method, self._base_url + path, json=body, headers=self._headers, timeout=timeout
+                method, self._base_url + path, json=body, headers=self._headers, timeout=patience
             )
         except httpx.TimeoutException as error:
             raise _of_timeout(error, self._base_url) from error
         except httpx.TransportError as error:
             raise unreachable(self._base_url, repr(error)) from error
+
+    def _require_open(self) -> None:
+        if self._http.client.is_closed:
+            raise unreachable(self._base_url, "the panel is closing")
 
 
 class LlamaClient:
@@ -248,6 +245,10 @@ def _of_timeout(error: httpx.TimeoutException, address: str) -> ApiError:
     if isinstance(error, httpx.ConnectTimeout):
         return unreachable(address, repr(error))
     return timed_out(address, repr(error))
+
+
+def _has_picture(content: object) -> bool:
+    return isinstance(content, list) and any(part.get("type") != "text" for part in content)
 
 
 def _json_of(response: httpx.Response) -> object:

@@ -1,8 +1,8 @@
 """Size and wholeness of a picture from its bytes, without decoding it. One function per format.
 
-Each returns a `Header`, or raises `TruncatedError` or `DamagedError`. What the engine can decode follows stb_image, which
-llama.cpp uses (vendor/stb/stb_image.h): baseline and progressive Huffman JPEG, PNG, first frame of GIF, BMP without
-run-length coding; no WebP.
+Each returns a `Header`, or raises `TruncatedError` or `DamagedError`. What the engine can decode follows stb_image,
+which llama.cpp uses (vendor/stb/stb_image.h): baseline and progressive Huffman JPEG, PNG, first frame of GIF, BMP
+without run-length coding; no WebP.
 """
 
 from __future__ import annotations

@@ -22,16 +22,16 @@ _EVIDENCE_LINES = 8
 _LAST_WORDS = 5
 
 _SIGNAL_WORDS: Mapping[int, Message] = {
-    4: msg("The system ended it: illegal instruction (SIGILL)."),
-    6: msg("It gave up by itself (SIGABRT)."),
-    7: msg("The system ended it: memory that is not there (SIGBUS)."),
-    8: msg("The system ended it: arithmetic error (SIGFPE)."),
-    9: msg("It was ended by force (SIGKILL)."),
-    11: msg("The system ended it: forbidden memory (SIGSEGV)."),
+    4: msg("The signal was SIGILL (illegal instruction)."),
+    6: msg("The signal was SIGABRT (it gave up by itself)."),
+    7: msg("The signal was SIGBUS (memory that is not there)."),
+    8: msg("The signal was SIGFPE (arithmetic error)."),
+    9: msg("The signal was SIGKILL (ended by force)."),
+    11: msg("The signal was SIGSEGV (forbidden memory)."),
 }
 _WINDOWS_WORDS: Mapping[int, Message] = {
-    0xC0000005: msg("The system ended it: forbidden memory (access violation)."),
-    0xC000001D: msg("The system ended it: illegal instruction."),
+    0xC0000005: msg("The code says access violation (forbidden memory)."),
+    0xC000001D: msg("The code says illegal instruction."),
     0xC0000135: msg("A library (DLL) that it needs is missing."),
     0xC000013A: msg("It was stopped with Ctrl-C."),
     0xC0000409: msg("It gave up by itself (fast fail)."),
@@ -67,24 +67,31 @@ def explain(*, role: str, exit_code: int | None, lines: Sequence[str], was_ready
     found = _first_cause(considered, When.WORKING if was_ready else When.LOADING)
     if found is not None:
         rule, parameters, evidence = found
-        known = failure(rule.cause, evidence=evidence, exit_code=exit_code, **parameters)
+        known = failure(rule.cause, parameters, evidence=evidence, exit_code=exit_code)
         if exit_code is not None and exit_code not in (0, 1):
             return _with_ending(known, exit_code)
         return known
     cause = "unknown" if exit_code is None else _CAUSE_OF_EXIT.get(exit_code, "unknown")
     if cause == "unknown" and exit_code == 0 and was_ready:
         cause = "stopped_from_outside"
-    unknown = failure(cause, evidence=_last_words(considered), exit_code=exit_code, role=role)
+    unknown = failure(cause, {"role": role}, evidence=_last_words(considered), exit_code=exit_code)
     return _with_ending(unknown, exit_code)
 
 
-def failure(code: str, *, evidence: Sequence[str] = (), exit_code: int | None = None, **parameters: object) -> Failure:
+def failure(
+    code: str,
+    parameters: Mapping[str, object] | None = None,
+    *,
+    evidence: Sequence[str] = (),
+    exit_code: int | None = None,
+) -> Failure:
     """Return the failure of the cause `code` (a key of CAUSES), its text filled with `parameters`."""
     cause = CAUSES[code]
+    known = parameters or {}
     return Failure(
         code,
-        fill(cause.title, parameters),
-        None if cause.detail is None else fill(cause.detail, parameters),
+        fill(cause.title, known),
+        None if cause.detail is None else fill(cause.detail, known),
         cause.fixes,
         tuple(evidence),
         exit_code,
@@ -111,7 +118,7 @@ def exit_in_words(exit_code: int | None) -> Message:
             name = signal.Signals(-exit_code).name
         except ValueError:
             name = str(-exit_code)
-        return msg("It was ended by the signal {name}.", name=name)
+        return msg("The signal was {name}.", name=name)
     if exit_code in _WINDOWS_WORDS:
         return _WINDOWS_WORDS[exit_code]
     if exit_code > 0xFFFF:
@@ -133,13 +140,16 @@ def _since_ready(lines: Sequence[str]) -> Sequence[str]:
 
 
 def _first_cause(lines: Sequence[str], when: When) -> tuple[Rule, dict[str, object], list[str]] | None:
-    texts = [split_line(line).text for line in lines]
+    said = [split_line(line) for line in lines]
+    texts = [line.text for line in said]
+    # Only what is not mere information can be a cause; lines without a level are raw prints or from older builds.
+    suspects = [index for index, line in enumerate(said) if line.level not in ("I", "D", "T")]
     rules = [rule for rule in RULES if rule.when in (when, When.ALWAYS)]
     for weak in (False, True):
-        for index in range(len(texts)):
+        for index in suspects:
             for rule in rules:
                 if rule.weak is weak and (parameters := _parameters(rule, texts, index)) is not None:
-                    return rule, parameters, _evidence(texts, index)
+                    return rule, parameters, _evidence(lines, index)
     return None
 
 
@@ -156,7 +166,7 @@ def _parameters(rule: Rule, texts: Sequence[str], index: int) -> dict[str, objec
         if more is None:
             return None
         groups.update(more)
-    return {**_readable(groups), **rule.extra}
+    return {**rule.extra, **_readable(groups)}
 
 
 def _also(pattern: re.Pattern[str], groups: Mapping[str, str], texts: Sequence[str]) -> dict[str, str] | None:
@@ -183,19 +193,16 @@ def _readable(groups: Mapping[str, str]) -> dict[str, object]:
     return result
 
 
-def _evidence(texts: Sequence[str], index: int) -> list[str]:
+def _evidence(lines: Sequence[str], index: int) -> list[str]:
     """Return the telling line and the errors that follow from it, each once."""
-    chosen = [texts[index]]
-    for text in texts[index + 1 :]:
-        if len(chosen) == _EVIDENCE_LINES:
-            break
-        if text not in chosen and isinstance(parse(f"E {text}") if _is_error(text) else None, ErrorSaid):
+    chosen = [split_line(lines[index]).text]
+    for line in lines[index + 1 :]:
+        text = split_line(line).text
+        if text not in chosen and isinstance(parse(line), ErrorSaid):
             chosen.append(text)
+            if len(chosen) == _EVIDENCE_LINES:
+                break
     return chosen
-
-
-def _is_error(text: str) -> bool:
-    return bool(re.search(r"error|fail|unable|exiting due|abort|hint:", text, re.IGNORECASE))
 
 
 def _last_words(lines: Sequence[str]) -> list[str]:

@@ -37,6 +37,8 @@ PROJECTOR = msg("the projector")
 SOMETHING = msg("a buffer")
 A_GPU = msg("A GPU")
 NOT_GGUF = msg("It is not a GGUF file: perhaps an error page or a pointer that a download left behind.")
+NOT_A_NUMBER = msg("this is not a number.")
+NO_REASON = msg("no reason")
 SEE_LOG = msg("The log has the details.")
 
 
@@ -172,7 +174,7 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         # ---------------------------------------------------------------------------------------------- projector
         "projector_missing": Cause(
             msg("The projector cannot be opened: {file}"),
-            msg("Without it this tier takes no pictures. llama-server would notice only after loading the model."),
+            msg("The system says: {reason}. Without a projector this tier takes no pictures."),
             (PICK_PROJECTOR, NO_PROJECTOR),
         ),
         "projector_unusable": Cause(

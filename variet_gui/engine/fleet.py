@@ -8,7 +8,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from variet_gui.engine.readiness import LlamaClientFactory
+from variet_gui.engine.readiness import ApiFactory
 from variet_gui.engine.server import Server
 from variet_gui.events import EventStream, ServerStatus
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 class Fleet:
     """Owns every `Server`. Starts none by itself: at most what the operator asks for runs."""
 
-    def __init__(self, events: EventStream, client: LlamaClientFactory, logs_dir: Path) -> None:
+    def __init__(self, events: EventStream, client: ApiFactory, logs_dir: Path) -> None:
         self._events = events
         self._client = client
         self._logs_dir = logs_dir

@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 from variet_gui.catalog.command import Command
 from variet_gui.engine.binary import EngineBinary
+from variet_gui.engine.diagnosis_texts import PICK_ENGINE, SHOW_LOG, START_ON_CPU
 from variet_gui.engine.process import SpawnError
-from variet_gui.events import Failure, Fix, ParameterValue
+from variet_gui.events import Failure, ParameterValue
 from variet_gui.i18n import msg
 
 
@@ -47,10 +48,8 @@ def cancelled(role: str) -> Failure:
 
 def not_spawned(error: SpawnError) -> Failure:
     """Return the reason of a start whose program could not be executed."""
-    fixes: tuple[Fix, ...] = ()
-    if error.code.startswith("engine_"):
-        fixes = (Fix(msg("Choose another llama-server"), action="pick_engine"),)
-    return Failure(error.code, error.message, fixes=fixes)
+    about_engine = error.code.startswith("engine_")
+    return Failure(error.code, error.message, fixes=(PICK_ENGINE, START_ON_CPU) if about_engine else ())
 
 
 def no_log_folder(error: OSError) -> Failure:
@@ -79,7 +78,7 @@ def too_slow(role: str, limit_s: float) -> Failure:
     return Failure(
         "load_timeout",
         msg("{role} did not become ready within {seconds} s and was ended.", role=role, seconds=f"{limit_s:.0f}"),
-        fixes=(Fix(msg("Show the log"), action="show_log"),),
+        fixes=(SHOW_LOG,),
     )
 
 

@@ -225,7 +225,10 @@ class PhaseTimed:
 
 @dataclass(frozen=True, slots=True)
 class ImageEncodeBegun:
-    """A picture goes into the projector. Its end is not said; the next line about pictures is."""
+    """A picture goes into the projector; that it is through shows when its tokens go into the model."""
+
+    at_ms: float | None = None
+    """Since the server's start; None where lines have no time stamp."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +244,10 @@ class ImageDecodeBegun:
 
     tokens: int
     batch: int
+    """1 .. batches."""
     batches: int
+    at_ms: float | None = None
+    """Since the server's start; None where lines have no time stamp."""
 
 
 @dataclass(frozen=True, slots=True)

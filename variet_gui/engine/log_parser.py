@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from variet_gui.engine.load_report import LoadReport
@@ -129,7 +129,7 @@ def parse(line: str) -> Fact | None:
         if shape.needle in found.text:
             match = shape.pattern.search(found.text)
             if match is not None:
-                return shape.make(match)
+                return _timed_fact(shape.make(match), found)
     if found.level == "E" or (found.level is None and _BARE_ERROR.match(found.text)):
         return ErrorSaid(found.text)
     if found.level == "W" or (found.level is None and _BARE_WARNING.match(found.text)):
@@ -147,6 +147,12 @@ def split_line(line: str) -> LogLine:
     if match["min"] is not None:
         at_ms = int(match["min"]) * 60_000 + int(match["s"]) * 1000 + int(match["ms"]) + int(match["us"]) / 1000
     return LogLine(bare[match.end() :], match["level"], at_ms)
+
+
+def _timed_fact(fact: Fact, line: LogLine) -> Fact:
+    if isinstance(fact, ImageEncodeBegun | ImageDecodeBegun):
+        return replace(fact, at_ms=line.at_ms)
+    return fact
 
 
 def _progress(line: str) -> Fact | None:

@@ -166,8 +166,10 @@ class ServerProcess:
     async def _follow(self) -> int | None:
         """Wait for the lifeline's last line; stand in for it when it is lost."""
         assert self._lifeline.stdout is not None
-        said = _decoded(await self._lifeline.stdout.readline())
-        await _let_go(self._lifeline)
+        try:
+            said = _decoded(await self._lifeline.stdout.readline())
+        finally:
+            await _let_go(self._lifeline)  # also when the event loop ends: then so does a server that is not to be kept
         if self._released:
             return None
         if "exit" in said:

@@ -37,7 +37,7 @@ class AnotherServerAnswersError(Exception):
         self.model_path = model_path
 
 
-LlamaClientFactory: TypeAlias = Callable[[str], AskableServer]
+ApiFactory: TypeAlias = Callable[[str], AskableServer]
 """Makes the client for a base URL such as "http://127.0.0.1:18181"."""
 
 

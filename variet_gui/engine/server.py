@@ -20,7 +20,7 @@ from variet_gui.engine.log_feed import RING_LINES
 from variet_gui.engine.log_parser import Fact, LoadProgress, LoadReport, ModelLoading
 from variet_gui.engine.log_tail import rotate
 from variet_gui.engine.process import GRACE_S, SpawnError
-from variet_gui.engine.readiness import LlamaClientFactory
+from variet_gui.engine.readiness import ApiFactory
 from variet_gui.engine.server_run import ProcessEndedError, ServerRun, cancelled
 from variet_gui.events import (
     EventStream,
@@ -57,7 +57,7 @@ class Server:
         self,
         role: str,
         events: EventStream,
-        client: LlamaClientFactory,
+        client: ApiFactory,
         logs_dir: Path,
         clock: Callable[[], float] = time.time,
         *,

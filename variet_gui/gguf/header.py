@@ -6,8 +6,10 @@ How the files of a model in parts belong together: `src/llama-model-loader.cpp`
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
@@ -213,7 +215,7 @@ def _shard_path(first: Path, number: int, count: int) -> Path:
             ),
         )
     path = first.with_name(f"{match['stem']}-{number + 1:05}-of-{count:05}.gguf")
-    if not path.is_file():
+    if not _is_there(path):
         raise GgufError(
             GgufProblem.MISSING_SHARD,
             path,
@@ -222,11 +224,18 @@ def _shard_path(first: Path, number: int, count: int) -> Path:
     return path
 
 
-def _read_file(path: Path, shard: int) -> tuple[ParsedFile, Shard]:
-    if path.exists() and not path.is_file():
-        # Opening a named pipe would wait for ever.
-        raise GgufError(GgufProblem.UNREADABLE, path, msg("{file} is a folder or device, not a file.", file=path))
+def _is_there(path: Path) -> bool:
     try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
+def _read_file(path: Path, shard: int) -> tuple[ParsedFile, Shard]:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            # Opening a named pipe would wait for ever.
+            raise IsADirectoryError(errno.EISDIR, "it is a folder or device, not a file")
         with path.open("rb", buffering=0) as file:
             size = os.fstat(file.fileno()).st_size
             parsed = parse(HeaderReader(file, path, size), shard)

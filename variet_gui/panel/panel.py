@@ -74,6 +74,10 @@ class Panel:
             log.exception("the settings could not be kept in %s", self.paths.settings)
         return self.settings
 
+    def api(self, port: int) -> LlamaApi:
+        """Return the client of whichever server has `port` on this computer."""
+        return self._api(f"http://127.0.0.1:{port}")
+
     def _api(self, base_url: str) -> LlamaApi:
         return LlamaApi(self.http, base_url)
 

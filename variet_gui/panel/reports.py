@@ -7,8 +7,8 @@ from typing import Any
 from variet_gui.catalog.parameters import PARAMETERS
 from variet_gui.catalog.command import Command
 from variet_gui.chat.conversation import ChatMessage
-from variet_gui.client.api import ApiError
 from variet_gui.events import Failure, ServerState, Timings
+from variet_gui.panel.borrow import runs_elsewhere
 from variet_gui.panel.panel import Panel
 from variet_gui.panel.shapes import (
     ChatShape,
@@ -36,7 +36,7 @@ async def tiers(panel: Panel) -> TiersShape:
                 role=tier.role,
                 model_name=tier.model_name,
                 quantisation=tier.quantisation,
-                state=await _state(panel, tier.role, tier.port),
+                state=await _state(panel, tier.role),
                 port=tier.port,
                 url=f"http://127.0.0.1:{tier.port}/v1",
                 vision=profile.get("mmproj") is not None,
@@ -51,14 +51,11 @@ async def tiers(panel: Panel) -> TiersShape:
     return TiersShape(catalog=str(panel.paths.catalog), demo=panel.options.demo, tiers=rows)
 
 
-async def _state(panel: Panel, role: str, port: int) -> str:
+async def _state(panel: Panel, role: str) -> str:
     status = panel.fleet.server(role).status
     if status.state is not ServerState.STOPPED:
         return status.state.value
-    try:
-        return "ready" if await panel.converse.answers_on(role, port) else "stopped"
-    except ApiError:
-        return "stopped"
+    return "ready" if await runs_elsewhere(panel, role) else "stopped"
 
 
 def command(panel: Panel, role: str, built: Command) -> CommandShape:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QWidget
 
@@ -30,8 +31,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("next_tier", msg("Next tier"), "Alt+Down"),
     Action("previous_tier", msg("Previous tier"), "Alt+Up"),
     Action("copy_url", msg("Copy the address of the selected tier"), "Ctrl+Shift+U"),
-    Action("find_parameter", msg("Find a parameter"), "Ctrl+F"),
-    Action("save", msg("Save the selected tier"), "Ctrl+S"),
+    Action("find", msg("Find on this page"), "Ctrl+F"),
+    Action("save", msg("Save the changes"), "Ctrl+S"),
     Action("stop_all", msg("Stop all tiers"), "Ctrl+Shift+F5"),
     Action("quit", msg("Quit"), "Ctrl+Q"),
     *(Action(f"tier_{n}", msg("Tier {number}", number=n), f"Ctrl+{n}") for n in range(1, MAX_TIERS + 1)),
@@ -51,8 +52,12 @@ def action(key: str) -> Action:
     raise KeyError(key)
 
 
-def install(window: QWidget, handlers: Mapping[str, Callable[[], object]]) -> dict[str, QAction]:
-    """Give `window` a shortcut for every handler and return the Qt actions by key.
+def install(
+    widget: QWidget,
+    handlers: Mapping[str, Callable[[], object]],
+    context: Qt.ShortcutContext = Qt.ShortcutContext.WindowShortcut,
+) -> dict[str, QAction]:
+    """Give `widget` a shortcut for every handler and return the Qt actions by key.
 
     Raises:
         KeyError: a handler has a key that no action has.
@@ -60,10 +65,11 @@ def install(window: QWidget, handlers: Mapping[str, Callable[[], object]]) -> di
     made: dict[str, QAction] = {}
     for key, handler in handlers.items():
         described = action(key)
-        qt_action = QAction(str(described.text), window)
+        qt_action = QAction(str(described.text), widget)
         qt_action.setShortcut(QKeySequence(described.shortcut))
+        qt_action.setShortcutContext(context)
         qt_action.triggered.connect(lambda _=False, handler=handler: handler())
-        window.addAction(qt_action)
+        widget.addAction(qt_action)
         made[key] = qt_action
     return made
 

@@ -180,9 +180,16 @@ class Bridge(QObject):
         """Read the catalog again, after it was repaired."""
         self.call(self.panel.tune.load(), done=lambda _: self._find_engines())
 
-    def ask(self, role: str, text: str, pictures: tuple[bytes, ...], sampling: Mapping[str, Any]) -> None:
+    def ask(
+        self,
+        role: str,
+        text: str,
+        pictures: tuple[bytes, ...],
+        sampling: Mapping[str, Any],
+        system_prompt: str | None = None,
+    ) -> None:
         """Send a message to the tier."""
-        self.call(self.panel.converse.ask(role, text, pictures, sampling))
+        self.call(self.panel.converse.ask(role, text, pictures, sampling, system_prompt))
 
     def regenerate(self, role: str, sampling: Mapping[str, Any]) -> None:
         """Ask for the last answer again."""

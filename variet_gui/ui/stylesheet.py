@@ -6,6 +6,7 @@ Widgets say what they are through two dynamic properties and never how they look
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from string import Template
 
 from variet_gui.ui.theme_tokens import Tokens
@@ -83,6 +84,12 @@ QPushButton[kind="link"] {
 }
 QPushButton[kind="link"]:hover { background: $hover; }
 QPushButton[kind="link"]:focus { border-color: $accent; }
+QPushButton[kind="group"] {
+  background: transparent; border: 1px solid transparent; color: $faint; font-size: 11px; font-weight: 600;
+  padding: 2px 4px 2px 0; text-align: left;
+}
+QPushButton[kind="group"]:hover { color: $text; }
+QPushButton[kind="group"]:focus { border-color: $accent; }
 QToolButton[kind="quiet"], QPushButton[kind="quiet"] {
   background: transparent; border: 1px solid transparent; color: $quiet; padding: 3px;
 }
@@ -99,14 +106,14 @@ QToolButton::menu-indicator, QPushButton::menu-indicator { image: none; width: 0
 
 QFrame[look="segments"] { background: transparent; border: 1px solid $field_line; border-radius: ${radius}px; }
 QToolButton[kind="segment"] {
-  background: transparent; border: 0; border-radius: 5px; color: $quiet; padding: 3px 10px; font-size: ${text_px}px;
+  background: transparent; border: 0; border-radius: 5px; color: $quiet; padding: 2px 10px; font-size: ${text_px}px;
   min-height: 18px;
 }
 QToolButton[kind="segment"]:hover { color: $text; }
 QToolButton[kind="segment"]:checked { background: $chosen; color: $strong; }
 QToolButton[kind="segment"][saved="true"] { text-decoration: underline; }
 QToolButton[kind="segment"][changed="true"]:checked { color: $caution_text; }
-QToolButton[kind="segment"]:focus { border: 1px solid $accent; padding: 2px 9px; }
+QToolButton[kind="segment"]:focus { border: 1px solid $accent; padding: 1px 9px; }
 QToolButton[kind="segment"]:disabled { color: $faint; background: transparent; }
 
 QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {
@@ -122,6 +129,7 @@ QLineEdit[changed="true"] { color: $caution_text; }
 QLineEdit[wrong="true"] { color: $failure_text; border-color: $failure; }
 QTextEdit[look="code"], QPlainTextEdit[look="code"] {
   background: transparent; border: 1px solid transparent; color: $code; padding: 0;
+  font-family: $mono; font-size: ${small}px;
 }
 QTextEdit[look="body"], QPlainTextEdit[look="body"] { background: transparent; border: 0; padding: 0; }
 QPlainTextEdit[look="log"] { background: $bar; border: 1px solid $line; border-radius: ${card_radius}px; padding: 6px; }
@@ -162,8 +170,8 @@ QProgressBar::chunk { background: $accent; border-radius: 3px; }
 """)
 
 
-def build(tokens: Tokens) -> str:
-    """Return the style sheet of the whole application for one theme."""
+def build(tokens: Tokens, mono_families: Sequence[str] = ("monospace",)) -> str:
+    """Return the style sheet of the whole application for one theme; commands and logs take `mono_families`."""
     return _SHEET.substitute(
         tokens.named(),
         radius=CONTROL_RADIUS,
@@ -171,4 +179,5 @@ def build(tokens: Tokens) -> str:
         small=SMALL_PX,
         figure=FIGURE_PX,
         text_px=TEXT_PX,
+        mono=", ".join(f'"{family}"' for family in mono_families),
     )

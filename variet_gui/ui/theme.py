@@ -69,7 +69,7 @@ class ThemeManager(QObject):
             app.setStyle(QStyleFactory.create("Fusion"))
         app.setFont(text_font())
         app.setPalette(_palette(self.tokens))
-        app.setStyleSheet(stylesheet.build(self.tokens))
+        app.setStyleSheet(stylesheet.build(self.tokens, mono_font().families()))
         self.changed.emit()
 
 

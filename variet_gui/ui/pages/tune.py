@@ -14,7 +14,7 @@ from variet_gui.catalog.parameters import parameter
 from variet_gui.catalog.tiers import Tier
 from variet_gui.events import ServerStatus
 from variet_gui.i18n import ntr, tr
-from variet_gui.ui import theme
+from variet_gui.ui import actions, theme
 from variet_gui.ui.widgets.buttons import Button
 from variet_gui.ui.widgets.catalog_error_view import CatalogErrorView
 from variet_gui.ui.widgets.command_view import CommandView
@@ -170,6 +170,10 @@ class TunePage(QWidget):
         if status.role == self._role and self._bridge.panel.tune.catalog is not None:
             self._show_changes(status.role, self._bridge.panel.tune.changed(status.role))
 
+    def _find(self) -> None:
+        self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        self.search.selectAll()
+
     def _connect(self) -> None:
         bridge = self._bridge
         self.list.edited.connect(self._edit)
@@ -181,6 +185,11 @@ class TunePage(QWidget):
         self.save.clicked.connect(lambda: self._role and bridge.save(self._role))
         self.save_and_restart.clicked.connect(lambda: self._role and bridge.save_and_restart(self._role))
         self.error.reload_asked.connect(bridge.reload_catalog)
+        actions.install(
+            self,
+            {"find": self._find, "save": self.save.click},
+            Qt.ShortcutContext.WidgetWithChildrenShortcut,
+        )
         bridge.draft_changed.connect(self._draft_changed)
         bridge.catalog_changed.connect(self._refresh_soon.start)
         bridge.server_changed.connect(self._server_changed)

@@ -7,11 +7,11 @@ from PySide6.QtWidgets import QPushButton, QToolButton, QWidget
 
 from variet_gui.ui import icons, theme
 
-_ICON_COLOUR = {"primary": "on_primary", "danger": "on_danger", "quiet": "quiet", "link": "accent"}
+_ICON_COLOUR = {"primary": "on_primary", "danger": "on_danger", "quiet": "quiet", "group": "faint", "link": "accent"}
 
 
 class Button(QPushButton):
-    """A button with words; `kind` is "plain", "primary", "danger", "quiet" or "link"."""
+    """A button with words; `kind` is "plain", "primary", "danger", "quiet", "group" or "link"."""
 
     def __init__(self, text: str = "", kind: str = "plain", icon: str | None = None, parent: QWidget | None = None):
         super().__init__(text, parent)

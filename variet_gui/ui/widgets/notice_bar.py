@@ -87,7 +87,6 @@ class NoticeBar(QFrame):
         more = len(self._waiting) - 1
         self._count.setText(tr("{count} more", count=more) if more else "")
         self._details.setPlainText(notice.details)
-        self._details.setFont(theme.mono_font())
         self.details_button.setVisible(bool(notice.details))
         self.copy_button.setVisible(bool(notice.details))
         self.copy_button.set_text(tr("Copy"), f"{notice.text}\n{notice.details}")

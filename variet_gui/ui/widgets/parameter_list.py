@@ -16,6 +16,7 @@ from variet_gui.i18n import tr
 from variet_gui.ui import theme
 from variet_gui.ui.widgets.layout import label
 from variet_gui.ui.widgets.parameter_row import ParameterRow, UnsetText, make_row
+from variet_gui.ui.widgets.parameter_section import ParameterSection
 from variet_gui.ui.widgets.parameter_slider import ParameterSlider
 from variet_gui.ui.widgets.path_field import PathField
 from variet_gui.ui.widgets.split_slider import SplitSlider
@@ -25,25 +26,6 @@ COMPANIONS = {"mmproj": "mmproj_offload"}
 
 _LAYER_KEYS = frozenset({"n_gpu_layers"})
 _LAYERS_ON_CPU_KEYS = frozenset({"n_cpu_moe", "n_cpu_ffn"})
-
-
-class _Section(QWidget):
-    """One group's heading and rows."""
-
-    def __init__(self, group: Group, rows: Sequence[ParameterRow]) -> None:
-        super().__init__()
-        self.rows = tuple(rows)
-        title = str(group.title)
-        heading = label(title.upper(), "group")
-        heading.setAccessibleName(title)
-        theme.space_letters(heading)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 14)
-        box.setSpacing(0)
-        box.addWidget(heading)
-        box.addSpacing(6)
-        for each in rows:
-            box.addWidget(each)
 
 
 class ParameterList(QWidget):
@@ -73,7 +55,7 @@ class ParameterList(QWidget):
         self._model: tuple[int | None, int | None] = (None, None)
         self._folder: Path | None = None
         self._essential = self._build([p for p in PARAMETERS if p.essential])
-        self._advanced: list[_Section] = []
+        self._advanced: list[ParameterSection] = []
 
     # ------------------------------------------------------------------------------------------------- values
 
@@ -84,14 +66,16 @@ class ParameterList(QWidget):
         self._values, self._saved, self._unset = values, saved, unset
         for each in self.rows():
             each.show_values(values, saved, unset)
-        self._show_model()
+            self._show_model(each)
+        self._show_counts()
 
     def set_model(self, layers: int | None, max_context: int | None) -> None:
         """Fit the sliders to the model: its layers and longest context, None where not known."""
         if (layers, max_context) != self._model:
             self._model = (layers, max_context)
-            self._fit()
-            self._show_model()
+            for each in self.rows():
+                self._fit(each)
+                self._show_model(each)
 
     def set_capabilities(self, capabilities: Capabilities | None) -> None:
         """Grey out what this build of llama-server does not know; None: not known yet, everything stays."""
@@ -103,26 +87,33 @@ class ParameterList(QWidget):
         """Let file pickers start at `folder`."""
         self._folder = folder
         for each in self.rows():
-            for editor in each.editors:
-                if isinstance(editor, PathField):
-                    editor.set_folder(folder)
+            self._set_folder(each)
 
     # ----------------------------------------------------------------------------------------------- showing
 
     def rows(self) -> tuple[ParameterRow, ...]:
-        """Return the rows that exist; those under the fold are made when it is first opened."""
+        """Return the rows that exist; those under a fold are made when it is first opened."""
         return tuple(row for section in (*self._essential, *self._advanced) for row in section.rows)
 
     def row(self, key: str) -> ParameterRow:
-        """Return the row that holds `key`, also one under the fold.
+        """Return the row that holds `key`, also one under a fold.
 
         Raises:
             KeyError: no such parameter.
         """
         parameter(key)
-        if not any(key in row.keys for row in self.rows()):
-            self._build_advanced()
-        return next(row for row in self.rows() if key in row.keys)
+        for each in self.rows():
+            if key in each.keys:
+                return each
+        self._build_advanced()
+        section = next(section for section in self._advanced if key in section.keys)
+        section.build()
+        return next(row for row in section.rows if key in row.keys)
+
+    @property
+    def sections(self) -> tuple[ParameterSection, ...]:
+        """The groups under the fold; empty before it is first opened."""
+        return tuple(self._advanced)
 
     @property
     def advanced_count(self) -> int:
@@ -141,7 +132,7 @@ class ParameterList(QWidget):
         self.advanced_shown.emit(wanted)
 
     def set_filter(self, text: str) -> None:
-        """Show only what `text` finds, under the fold too; an empty text shows everything as before."""
+        """Show only what `text` finds, under the folds too; an empty text shows everything as before."""
         self._filter = text.strip()
         self._show_sections()
 
@@ -158,65 +149,70 @@ class ParameterList(QWidget):
             self._build_advanced()
         found = 0
         for section in (*self._essential, *self._advanced):
+            hits = section.filter(self._filter)
             open_now = section in self._essential or self._advanced_open or bool(self._filter)
-            shown = 0
-            for each in section.rows:
-                hit = not self._filter or each.matches(self._filter)
-                each.setVisible(hit)
-                shown += hit
-            section.setVisible(open_now and shown > 0)
-            found += shown
+            section.setVisible(open_now and hits > 0)
+            found += hits
         self._nothing.setVisible(bool(self._filter) and found == 0)
 
     def _build_advanced(self) -> None:
-        if self._advanced:
-            return
-        self._advanced = self._build(_advanced_parameters())
-        for section in self._advanced:
-            section.setVisible(self._advanced_open)
-            for each in section.rows:
-                each.show_values(self._values, self._saved, self._unset)
-        self._fit()
-        self.set_capabilities(self._capabilities)
-        self.set_folder(self._folder)
+        if not self._advanced:
+            self._advanced = self._build(_advanced_parameters(), folded=True)
+            for section in self._advanced:
+                section.setVisible(self._advanced_open)
+            self._show_counts()
 
-    def _build(self, parameters: Sequence[Parameter]) -> list[_Section]:
+    def _build(self, parameters: Sequence[Parameter], *, folded: bool = False) -> list[ParameterSection]:
         made = []
         taken = set(COMPANIONS.values())
         for group in Group:
             members = [p for p in parameters if p.group is group and p.key not in taken]
-            if not members:
-                continue
-            rows = []
-            for each in members:
-                companion = COMPANIONS.get(each.key)
-                rows.append(make_row(each, parameter(companion) if companion else None))
-                rows[-1].edited.connect(self.edited)
-                rows[-1].revert_asked.connect(self.revert_asked)
-            section = _Section(group, rows)
-            self._box.insertWidget(self._box.count() - 1, section)
-            made.append(section)
+            if members:
+                section = ParameterSection(group, members, self._make, folded=folded)
+                self._box.insertWidget(self._box.count() - 1, section)
+                made.append(section)
         return made
 
-    def _fit(self) -> None:
-        layers, max_context = self._model
-        for each in self.rows():
-            editor, key = each.editors[0], each.keys[0]
-            if not isinstance(editor, ParameterSlider):
-                continue
-            if key in _LAYER_KEYS:
-                # The output head counts as one layer more.
-                editor.set_maximum(layers + 1 if layers else None)
-            elif key in _LAYERS_ON_CPU_KEYS:
-                editor.set_maximum(layers)
-            elif key == "ctx_size":
-                editor.set_maximum(max_context)
+    def _make(self, described: Parameter) -> ParameterRow:
+        companion = COMPANIONS.get(described.key)
+        made = make_row(described, parameter(companion) if companion else None)
+        made.edited.connect(self.edited)
+        made.revert_asked.connect(self.revert_asked)
+        self._fit(made)
+        made.set_unsupported(_unsupported(made, self._capabilities))
+        self._set_folder(made)
+        made.show_values(self._values, self._saved, self._unset)
+        self._show_model(made)
+        return made
 
-    def _show_model(self) -> None:
-        for each in self.rows():
-            editor = each.editors[0]
-            if isinstance(editor, SplitSlider):
-                editor.set_model(self._model[0], self._values.get("n_gpu_layers"))
+    def _show_counts(self) -> None:
+        keys = self._values.keys() | self._saved.keys()
+        changed = {key for key in keys if self._values.get(key) != self._saved.get(key)}
+        for section in self._advanced:
+            section.show_counts(self._values.keys(), changed)
+
+    def _set_folder(self, each: ParameterRow) -> None:
+        for editor in each.editors:
+            if isinstance(editor, PathField):
+                editor.set_folder(self._folder)
+
+    def _fit(self, each: ParameterRow) -> None:
+        layers, max_context = self._model
+        editor, key = each.editors[0], each.keys[0]
+        if not isinstance(editor, ParameterSlider):
+            return
+        if key in _LAYER_KEYS:
+            # The output head counts as one layer more.
+            editor.set_maximum(layers + 1 if layers else None)
+        elif key in _LAYERS_ON_CPU_KEYS:
+            editor.set_maximum(layers or None)
+        elif key == "ctx_size":
+            editor.set_maximum(max_context)
+
+    def _show_model(self, each: ParameterRow) -> None:
+        editor = each.editors[0]
+        if isinstance(editor, SplitSlider):
+            editor.set_model(self._model[0], self._values.get("n_gpu_layers"))
 
 
 def _advanced_parameters() -> list[Parameter]:

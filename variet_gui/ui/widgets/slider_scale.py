@@ -12,7 +12,8 @@ _MAX_POSITIONS = 4096
 class SliderScale:
     """A scale from `minimum` to `maximum`; `step` is between two positions of an even scale.
 
-    With `powers_of_two` the positions are the minimum, every power of two above it, and the maximum.
+    With `powers_of_two` the positions are the minimum, every power of two above it, the maximum, and the quarters
+    between two powers where they are multiples of `step` (128K, 160K, 192K, 224K, 256K).
     """
 
     minimum: float
@@ -61,15 +62,21 @@ class SliderScale:
         return min(1.0, max(0.0, part))
 
     def _even_step(self) -> float:
-        # A range of millions in steps of one would give positions finer than any hand or screen.
-        return max(self.step, (self.maximum - self.minimum) / _MAX_POSITIONS)
+        # A range of millions in steps of one would give positions finer than any hand or screen: take a round step.
+        finest = (self.maximum - self.minimum) / _MAX_POSITIONS
+        if self.step >= finest:
+            return self.step
+        magnitude = 10.0 ** math.floor(math.log10(finest))
+        return next(factor * magnitude for factor in (1, 2, 5, 10) if factor * magnitude >= finest)
 
     def _stops(self) -> list[float]:
         stops = [self.minimum]
         power = 1.0
         while power < self.maximum:
-            if power > self.minimum:
-                stops.append(power)
+            quarter = power / 4
+            fine = self.step > 1 and quarter % self.step == 0
+            between = [power + part * quarter for part in range(4)] if fine else [power]
+            stops += [stop for stop in between if self.minimum < stop < self.maximum]
             power *= 2
         return [*stops, self.maximum]
 

@@ -1,0 +1,142 @@
+"""A bridge without a core: the contract's signals, a real catalog behind them, and a record of what was asked."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from PySide6.QtCore import QObject, Signal
+
+from variet_gui.catalog.parameters import ParameterError
+from variet_gui.catalog.store import CatalogStore
+from variet_gui.catalog.tiers import LaunchProfile
+from variet_gui.events import EventStream, Failure, GpusSampled, ParameterValue, ServerStatus
+from variet_gui.i18n import Message
+from variet_gui.panel.tune import Tune
+
+
+class FakeRun:
+    """What the window reads of `panel.run`."""
+
+    def __init__(self, bridge: FakeBridge) -> None:
+        self._bridge = bridge
+        self.engines: dict[str, SimpleNamespace] = {}
+
+    def engine(self, role: str) -> SimpleNamespace:
+        return self.engines.get(role, SimpleNamespace(binary=None, failure=None))
+
+    def running_differences(self, role: str) -> tuple[str, ...]:
+        values = self._bridge.status(role).values
+        if values is None:
+            return ()
+        return self._bridge.panel.tune.draft(role).changed_keys(LaunchProfile(role, values))
+
+
+@dataclass
+class FakeStore:
+    """What the window reads of `panel.watch.store`."""
+
+    figures: dict[str, float] = field(default_factory=dict)
+
+    def last(self, name: str) -> float | None:
+        return self.figures.get(name)
+
+
+class FakeBridge(QObject):
+    """Edits and reverts are real (in memory); everything that would start or write something is only noted."""
+
+    server_changed = Signal(object)
+    log_appended = Signal(str, list)
+    gpus_sampled = Signal(object)
+    host_sampled = Signal(object)
+    mark_added = Signal(object)
+    catalog_changed = Signal()
+    draft_changed = Signal(str)
+    notice_raised = Signal(object)
+    answer_changed = Signal(str, str)
+
+    def __init__(self, catalog: Path, models_dir: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.asked: list[tuple[Any, ...]] = []
+        self._statuses: dict[str, ServerStatus] = {}
+        self._gpus: GpusSampled | None = None
+        tune = Tune(CatalogStore(catalog, catalog), models_dir, EventStream())
+        asyncio.run(tune.load())
+        self.panel = SimpleNamespace(
+            tune=tune, run=FakeRun(self), watch=SimpleNamespace(store=FakeStore(), gpus=None), options=None
+        )
+
+    # what tests do to it
+
+    def show(self, status: ServerStatus) -> None:
+        """Let a server change its state."""
+        self._statuses[status.role] = status
+        self.server_changed.emit(status)
+
+    def sample(self, sampled: GpusSampled) -> None:
+        """Let the GPU sampler speak."""
+        self._gpus = sampled
+        self.gpus_sampled.emit(sampled)
+
+    # what the window calls
+
+    def status(self, role: str) -> ServerStatus:
+        return self._statuses.get(role) or ServerStatus(role)
+
+    def gpus(self) -> GpusSampled | None:
+        return self._gpus
+
+    def call(
+        self,
+        coroutine: Coroutine[Any, Any, Any],
+        done: Callable[[Any], None] | None = None,
+        failed: Callable[[BaseException], None] | None = None,
+    ) -> None:
+        result = asyncio.run(coroutine)
+        if done is not None:
+            done(result)
+
+    def edit(self, role: str, key: str, value: ParameterValue | None) -> Message | None:
+        try:
+            self.panel.tune.edit(role, key, value)
+        except ParameterError as error:
+            return error.message
+        self.draft_changed.emit(role)
+        return None
+
+    def revert(self, role: str, key: str | None = None) -> None:
+        self.panel.tune.revert(role, key)
+        self.draft_changed.emit(role)
+
+    def start(self, role: str) -> None:
+        self.asked.append(("start", role))
+
+    def start_on_cpu(self, role: str) -> None:
+        self.asked.append(("start_on_cpu", role))
+
+    def stop(self, role: str) -> None:
+        self.asked.append(("stop", role))
+
+    def restart(self, role: str) -> None:
+        self.asked.append(("restart", role))
+
+    def stop_all(self) -> None:
+        self.asked.append(("stop_all",))
+
+    def save(self, role: str) -> None:
+        self.asked.append(("save", role))
+
+    def save_and_restart(self, role: str) -> None:
+        self.asked.append(("save_and_restart", role))
+
+    def reload_catalog(self) -> None:
+        self.asked.append(("reload_catalog",))
+
+
+def no_engine(text: Message) -> SimpleNamespace:
+    """Return what `panel.run.engine` gives when there is no llama-server."""
+    return SimpleNamespace(binary=None, failure=Failure("no_engine", text))

@@ -1,0 +1,116 @@
+"""The bubbles of a conversation, newest at the bottom, following the answer unless the operator scrolled away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+
+from variet_gui.chat.messages import ChatMessage
+from variet_gui.ui import theme
+from variet_gui.ui.widgets.layout import label
+from variet_gui.ui.widgets.message_view import MessageView
+from variet_gui.ui.widgets.picture_loader import PictureLoader
+
+_SPACING = 12
+_NEAR_BOTTOM_PX = 12
+_RIGHT_PX = 6
+
+
+class Transcript(QScrollArea):
+    """Holds one `MessageView` for each message."""
+
+    regenerate_asked = Signal()
+    link_asked = Signal(QUrl)
+
+    def __init__(self, loader: PictureLoader, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._loader = loader
+        self._views: list[MessageView] = []
+        self._follows = True
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        inner = QWidget()
+        theme.mark(inner, look="plain")
+        self._box = QVBoxLayout(inner)
+        self._box.setContentsMargins(0, 14, _RIGHT_PX, 14)
+        self._box.setSpacing(_SPACING)
+        self._hint = label("", "quiet", wrap=True)
+        self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._box.addWidget(self._hint, 1)
+        self._box.addStretch(1)
+        self.setWidget(inner)
+        self.verticalScrollBar().valueChanged.connect(self._scrolled)
+        self.verticalScrollBar().rangeChanged.connect(self._grown)
+
+    def set_hint(self, text: str) -> None:
+        """Say `text` while there are no messages."""
+        self._hint.setText(text)
+
+    def show_messages(self, messages: Sequence[ChatMessage], *, can_regenerate: bool) -> None:
+        """Show all of `messages`; views of messages that are shown already are kept."""
+        kept = 0
+        for view, message in zip(self._views, messages, strict=False):
+            if view.message_id != message.id:
+                break
+            kept += 1
+        self._drop_from(kept)
+        for message in messages[len(self._views) :]:
+            self._append(message)
+        last = len(messages) - 1
+        for index, (view, message) in enumerate(zip(self._views, messages, strict=True)):
+            view.show_message(message, can_regenerate=can_regenerate and index == last)
+        self._hint.setVisible(not messages)
+
+    def show_message(self, message: ChatMessage, *, can_regenerate: bool) -> bool:
+        """Update the one message that changed; returns False when it is not among those shown."""
+        for view in reversed(self._views):
+            if view.message_id == message.id:
+                view.show_message(message, can_regenerate=can_regenerate and view is self._views[-1])
+                return True
+        return False
+
+    def views(self) -> tuple[MessageView, ...]:
+        """Return the bubbles, oldest first."""
+        return tuple(self._views)
+
+    def follow(self) -> None:
+        """Go to the newest message and stay there as it grows."""
+        self._follows = True
+        self.verticalScrollBar().setValue(self.verticalScrollBar().maximum())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        for view in self._views:
+            view.set_available(self._available())
+
+    def _append(self, message: ChatMessage) -> None:
+        view = MessageView(message, self._loader)
+        view.set_available(self._available())
+        view.regenerate_asked.connect(self.regenerate_asked)
+        view.link_asked.connect(self.link_asked)
+        side = Qt.AlignmentFlag.AlignLeft if view.is_answer else Qt.AlignmentFlag.AlignRight
+        self._box.insertWidget(self._box.count() - 1, view, 0, side)
+        self._views.append(view)
+
+    def _drop_from(self, index: int) -> None:
+        for view in self._views[index:]:
+            self._box.removeWidget(view)
+            view.hide()
+            view.deleteLater()
+        del self._views[index:]
+        if not self._views:
+            self._follows = True
+
+    def _available(self) -> int:
+        return max(self.viewport().width() - _RIGHT_PX - 32, 200)
+
+    def _scrolled(self, value: int) -> None:
+        self._follows = value >= self.verticalScrollBar().maximum() - _NEAR_BOTTOM_PX
+
+    def _grown(self, _minimum: int, maximum: int) -> None:
+        if self._follows:
+            self.verticalScrollBar().setValue(maximum)
