@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 import psutil
@@ -18,7 +18,7 @@ from tests.faults.watching import Watched, launch_of, watched
 from tests.support.tiny_models import write_text_model
 from tests.support.waiting import run_async, wait_until
 from variet_gui.client.api import ChatRequest, LlamaApi
-from variet_gui.client.stream import AnswerFinished
+from variet_gui.client.stream import AnswerFinished, StreamCut, StreamEvent
 from variet_gui.engine.launch import Launch, StartFailed
 from variet_gui.events import MarkKind, ServerState
 from variet_gui.helpers import Helper, helper_command
@@ -44,7 +44,7 @@ def program(request: pytest.FixtureRequest) -> Sequence[str]:
 
 def engine_launch(program: Sequence[str], model: Path, *options: str, port: int | None = None) -> Launch:
     port = port or free_port()
-    flags = "-lv 4 --offline --host 127.0.0.1 --alias fast -c 512 -np 1 --metrics".split()
+    flags = ["-lv", "4", "--offline", "--host", "127.0.0.1", "--alias", "fast", "-c", "512", "-np", "1", "--metrics"]
     return launch_of([*program, *flags, "--port", str(port), "-m", str(model), *options], port)
 
 
@@ -55,6 +55,8 @@ def api_of(w: Watched) -> LlamaApi:
 def test_that_a_real_engine_comes_up_says_what_it_is_and_goes(
     program: Sequence[str], model: Path, tmp_path: Path
 ) -> None:
+    model_mib = model.stat().st_size / 2**20
+
     async def scenario() -> None:
         async with watched(tmp_path) as w:
             await w.start(engine_launch(program, model))
@@ -65,7 +67,7 @@ def test_that_a_real_engine_comes_up_says_what_it_is_and_goes(
             assert ready.build
             assert ready.pid is not None
             weights = sum(part.weights_mib or 0.0 for part in ready.buffers)
-            assert weights == pytest.approx(model.stat().st_size / 2**20, rel=0.2)
+            assert weights == pytest.approx(model_mib, rel=0.2)
             assert sum(part.context_mib or 0.0 for part in ready.buffers) > 0
             await w.server.stop()
             assert is_gone(ready.pid)
@@ -111,21 +113,47 @@ def test_that_twenty_restarts_leak_nothing(program: Sequence[str], model: Path, 
     run_async(scenario(), timeout_s=110)
 
 
-def test_that_an_open_answer_ends_with_the_server_and_holds_nothing_up(
-    program: Sequence[str], model: Path, tmp_path: Path
-) -> None:
+async def open_answer(w: Watched) -> AsyncGenerator[StreamEvent, None]:
+    """Ask for an answer that goes on for a while, and return the stream after its first event."""
+    request = ChatRequest([{"role": "user", "content": "go on"}], {"max_tokens": -1, "ignore_eos": True})
+    answer = api_of(w).stream_chat(request)
+    assert isinstance(answer, AsyncGenerator)
+    await anext(answer)
+    return answer
+
+
+def test_that_our_own_open_answer_holds_nothing_up(program: Sequence[str], model: Path, tmp_path: Path) -> None:
     async def scenario() -> None:
         async with watched(tmp_path) as w:
-            await w.start(engine_launch(program, model))
-            request = ChatRequest([{"role": "user", "content": "go on"}], {"max_tokens": -1, "ignore_eos": True})
-            answer = api_of(w).stream_chat(request)
-            await anext(aiter(answer))
-            w.server.on_stopping.append(answer.aclose)  # type: ignore[attr-defined]
+            await w.start(engine_launch(program, model, "-c", "32768"))
+            answer = await open_answer(w)
+            assert any(slot.is_processing for slot in await api_of(w).slots())
+            w.server.on_stopping.append(answer.aclose)
             began_at = time.monotonic()
             await w.server.stop()
             assert w.status.state is ServerState.STOPPED
             assert time.monotonic() - began_at < w.server.grace_s  # it went when asked; nothing had to be forced
             assert "terminating immediately" not in "\n".join(w.server.lines)
+
+    run_async(scenario())
+
+
+def test_that_an_answer_that_nobody_closes_is_cut_after_the_grace(
+    program: Sequence[str], model: Path, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        async with watched(tmp_path) as w:
+            w.server.grace_s = 0.3
+            await w.start(engine_launch(program, model, "-c", "32768"))
+            answer = await open_answer(w)
+            pid = w.status.pid
+            assert pid is not None
+            await w.server.stop()
+            assert w.status.state is ServerState.STOPPED
+            assert is_gone(pid)
+            with pytest.raises(StreamCut):
+                async for _ in answer:
+                    pass
 
     run_async(scenario())
 

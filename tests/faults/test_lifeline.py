@@ -294,6 +294,18 @@ def test_that_the_server_gets_exactly_the_environment_and_nothing_to_read(log: P
     run_async(scenario())
 
 
+def test_that_signals_that_the_panel_blocks_or_ignores_still_reach_the_server(log: Path) -> None:
+    async def scenario() -> None:
+        earlier = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            process = await ServerProcess.spawn(["sleep", "60"], os.environ, log)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, earlier)
+        assert await process.terminate(grace_s=10.0) == -signal.SIGTERM
+
+    run_async(scenario())
+
+
 def test_that_the_log_is_appended_to(log: Path) -> None:
     log.write_text("earlier\n")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from tests.support.nvml_stub import NvmlStub
 from tests.support.waiting import run_async, wait_until
 from variet_gui.events import EventStream, GpusSampled
+from variet_gui.helpers import Helper, helper_command
 from variet_gui.telemetry.gpu import GpuSampler
 
 Scenario = Callable[[list[GpusSampled]], Awaitable[None]]
@@ -188,6 +190,17 @@ def test_that_a_driver_that_hangs_is_told_and_left(stub: NvmlStub) -> None:
         await round_with(rounds, has_figures, "figures again")
 
     sampling(scenario)
+
+
+def test_that_a_sampler_hanging_in_the_driver_still_ends_with_its_panel(stub: NvmlStub) -> None:
+    stub.set(hang=1)
+    command = helper_command(Helper.GPU_SAMPLER)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert b"driver" in process.stdout.readline()
+        process.stdin.close()
+        assert process.wait(10) == 0
 
 
 def test_that_a_driver_that_prints_does_not_garble_the_lines(stub: NvmlStub) -> None:

@@ -249,6 +249,18 @@ def write_mismatched_projector(path: Path, *, embedding: int = 64) -> Path:
     return write_projector(path, embedding=embedding + 32)
 
 
+def write_adapter(path: Path, *, embedding: int = 64, rank: int = 4, seed: int = 0) -> Path:
+    """Write a LoRA adapter for the first attention matrix of a text model of width `embedding`, and return `path`."""
+    random = np.random.default_rng(seed)
+    file = GgufWriter("llama")
+    file.text("general.type", "adapter")
+    file.text("adapter.type", "lora")
+    file.f32("adapter.lora.alpha", float(rank))
+    file.tensor("blk.0.attn_q.weight.lora_a", random.normal(0.0, 1.0, (rank, embedding)).astype(np.float32))
+    file.tensor("blk.0.attn_q.weight.lora_b", random.normal(0.0, 1.0, (embedding, rank)).astype(np.float32))
+    return file.write(path)
+
+
 def truncate(path: Path, keep: float = 0.5) -> Path:
     """Cut off the end of the file, as a download that stopped; `keep` is the part that stays. Return `path`."""
     data = path.read_bytes()

@@ -128,6 +128,18 @@ def test_that_a_program_that_cannot_be_started_is_named() -> None:
     assert str(rounds[0].problem) == "The GPU sampler could not be started: No such file or directory"
 
 
+def test_that_no_process_is_left_whenever_the_sampler_is_cancelled() -> None:
+    async def scenario() -> None:
+        for after_s in (0.0, 0.002, 0.01, 0.05, 0.2):
+            task = asyncio.create_task(GpuSampler(EventStream(), command=speaking({"at": 1.0, "gpus": [CARD]})).run())
+            await asyncio.sleep(after_s)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert psutil.Process().children(recursive=True) == []
+
+    run_async(scenario(), 30)
+
+
 def helper(*arguments: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "variet_gui", "_gpu-sampler", *arguments],

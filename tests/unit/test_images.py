@@ -10,30 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import tiny_models
+from tests.support.sample_pictures import BMP, GIF, JPEG, PNG, WEBP_EXTENDED, WEBP_LOSSLESS, WEBP_LOSSY
 from variet_gui.client import images
 from variet_gui.client.images import ImageError, ImageFormat, Picture, data_url, load, sniff
 
-PNG = tiny_models.png(5, 3)
-JPEG = base64.b64decode(
-    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDACgcHiMeGSgjISMtKygwPGRBPDc3PHtYXUlkkYCZlo+AjIqgtObDoKrarYqMyP/L2u71////m8H////6"
-    "/+b9//j/2wBDASstLTw1PHZBQXb4pYyl+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj4+Pj/wAARCAADAAUD"
-    "ASIAAhEBAxEB/8QAFQABAQAAAAAAAAAAAAAAAAAAAAT/xAAUEAEAAAAAAAAAAAAAAAAAAAAA/8QAFQEBAQAAAAAAAAAAAAAAAAAAAwX/xAAUEQEA"
-    "AAAAAAAAAAAAAAAAAAAA/9oADAMBAAIRAxEAPwCYASg//9k="
-)
-GIF = base64.b64decode("R0lGODdhBQADAIEAAMgeHgAAAAAAAAAAACwAAAAABQADAAAICAABCBxIsGBAADs=")
-BMP = base64.b64decode(
-    "Qk1mAAAAAAAAADYAAAAoAAAABQAAAAMAAAABABgAAAAAADAAAADEDgAAxA4AAAAAAAAAAAAAHh7IHh7IHh7IHh7IHh7IAB4eyB4eyB4eyB4eyB4e"
-    "yAAeHsgeHsgeHsgeHsgeHsgA"
-)
-WEBP_LOSSY = base64.b64decode(
-    "UklGRjoAAABXRUJQVlA4IC4AAACwAQCdASoFAAMAAUAmJaACdLoABDAAAP7x3I/4DdfFtMv/vYL/3YL/3YL/WwAA"
-)
-WEBP_LOSSLESS = base64.b64decode("UklGRh4AAABXRUJQVlA4TBEAAAAvBIAAAAdQjyLXo/+BiOh/AAA=")
-WEBP_EXTENDED = base64.b64decode(
-    "UklGRlgAAABXRUJQVlA4WAoAAAAIAAAABAAAAgAAVlA4IC4AAACwAQCdASoFAAMAAUAmJaACdLoABDAAAP7x3I/4DdfFtMv/vYL/3YL/3YL/WwAARVhJ"
-    "RgQAAABhYmNk"
-)
 READABLE = {ImageFormat.PNG: PNG, ImageFormat.JPEG: JPEG, ImageFormat.GIF: GIF, ImageFormat.BMP: BMP}
 WEBPS = {"lossy": WEBP_LOSSY, "lossless": WEBP_LOSSLESS, "extended": WEBP_EXTENDED}
 

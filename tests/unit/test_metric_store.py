@@ -186,6 +186,18 @@ def test_that_a_sampler_drifting_through_the_seconds_makes_no_gap() -> None:
         assert not np.isnan(found).any()
 
 
+def test_that_exactly_ten_minutes_come_at_ten_a_second_and_more_at_one() -> None:
+    store = MetricStore()
+    for tick in range(40_000):
+        store.record(T0 + tick / 10, "x", float(tick))
+    now = T0 + 4_000
+    times, found = store.window("x", now - 600, now)
+    assert times[1] - times[0] == pytest.approx(0.1)
+    assert found.tolist() == [float(tick) for tick in range(34_000, 40_000)]
+    times, _ = store.window("x", now - 3_600, now)
+    assert times[1] - times[0] == 1
+
+
 def test_that_silence_is_a_gap_and_so_is_unknown() -> None:
     store = MetricStore()
     store.record(T0, "x", 5.0)

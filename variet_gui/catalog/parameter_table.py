@@ -135,9 +135,7 @@ _CONTEXT = (
         Kind.INTEGER,
         Group.CONTEXT,
         msg("Micro-batch"),
-        msg(
-            "Prompt tokens worked on at once. Larger reads prompts faster and takes a larger compute buffer on each GPU."
-        ),
+        msg("Prompt tokens worked on at once. More reads prompts faster and takes more GPU memory on each card."),
         short="-ub",
         default=512,
         minimum=1,
@@ -155,9 +153,7 @@ _CONTEXT = (
         Kind.INTEGER,
         Group.CONTEXT,
         msg("Batch"),
-        msg(
-            "Prompt tokens handed over in one step; split into micro-batches. Rarely below the micro-batch; costs little."
-        ),
+        msg("Prompt tokens handed over in one step, then split into micro-batches. Costs little memory."),
         short="-b",
         default=2048,
         minimum=1,
@@ -175,9 +171,7 @@ _CONTEXT = (
         Kind.SWITCH,
         Group.CONTEXT,
         msg("Full-size sliding window cache"),
-        msg(
-            "Keeps the whole context for sliding-window layers, so that prompts can be reused. Much GPU memory on Gemma."
-        ),
+        msg("Keeps the whole context in sliding-window layers, so that prompts can be reused. Much GPU memory."),
         default=False,
         costs=_VRAM,
         environment="LLAMA_ARG_SWA_FULL",
@@ -188,7 +182,7 @@ _CONTEXT = (
         Group.CONTEXT,
         msg("Context shift"),
         msg(
-            "Drops the oldest tokens when the context is full, instead of ending. Off with a projector or recurrent model."
+            "Drops the oldest tokens when the context is full, instead of ending. Not with a projector. Costs nothing."
         ),
         default=False,
         negative_flag="--no-context-shift",
@@ -438,7 +432,7 @@ _PLACEMENT = (
         Group.PLACEMENT,
         msg("Split mode"),
         msg(
-            "layer: whole layers for each GPU. none: one GPU. row: outdated. tensor: experimental, each layer on all GPUs."
+            "layer: whole layers for each GPU; none: one GPU; row: outdated; tensor: every layer on all, experimental."
         ),
         short="-sm",
         default="layer",
@@ -742,9 +736,7 @@ _VISION = (
         Kind.INTEGER,
         Group.VISION,
         msg("Most tokens for a picture"),
-        msg(
-            "A large picture is reduced to this many tokens. Fewer is faster and sees less; Gemma needs a micro-batch this big."
-        ),
+        msg("Reduces large pictures to this many tokens; fewer sees less. Gemma: no more than the micro-batch."),
         minimum=1,
         maximum=65_536,
         slider=(8, 4096),
@@ -1007,9 +999,7 @@ _LOADING = (
         Kind.SWITCH,
         Group.LOADING,
         msg("Warm up"),
-        msg(
-            "Runs once with nothing before answering, so that the first answer is not slow. Start takes a moment longer."
-        ),
+        msg("Runs once before the first request, so that it is not slow. The start takes a moment longer."),
         default=True,
         negative_flag="--no-warmup",
     ),
@@ -1488,9 +1478,7 @@ _SERVER = (
         Kind.INTEGER,
         Group.SERVER,
         msg("Most context for a slot"),
-        msg(
-            "With one cache for all slots: no slot takes more than this. Without a context set, it also sizes the cache."
-        ),
+        msg("With one cache for all slots, no slot takes more than this. Without a context it also sizes the cache."),
         minimum=1,
         maximum=16_777_216,
         slider=(1024, 1_048_576),

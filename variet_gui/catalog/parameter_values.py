@@ -1,4 +1,4 @@
-"""The values of parameters: check one, read one from a person or from a command line, write one for either."""
+"""The values of parameters: check one, read one from a command line, write one for it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from typing import TypeGuard
 
 from variet_gui.catalog.parameter_types import Kind, Parameter, ParameterError
 from variet_gui.events import ParameterValue
-from variet_gui.i18n import Message, msg, tr
+from variet_gui.i18n import Message, msg
 
 MOST_DEVICES = 15
 """llama-server reads fewer than llama_max_devices() = 16 proportions (common/arg.cpp, --tensor-split)."""
 
+INTEGER_PATTERN = re.compile(r"[+-]?\d{1,19}", re.ASCII)
+_FLOAT_PATTERN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _THIN_SPACE = "\u2009"
-_GROUPING = re.compile("[\u2009\u202f\u00a0 _']")
-_INTEGER = re.compile(r"[+-]?\d+")
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+")
-_ABBREVIATED = re.compile(r"(\d+)\s*[kK]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_TRUE = frozenset({"on", "true", "yes", "1", "enabled"})
-_FALSE = frozenset({"off", "false", "no", "0", "disabled"})
+TRUE_WORDS = frozenset({"on", "true", "yes", "1", "enabled"})
+FALSE_WORDS = frozenset({"off", "false", "no", "0", "disabled"})
 
 
 def allowed(parameter: Parameter) -> Message:
@@ -40,32 +39,6 @@ def check(parameter: Parameter, value: object) -> ParameterValue:
     return _CHECKS[parameter.kind](parameter, value)
 
 
-def parse_text(parameter: Parameter, text: str) -> ParameterValue:
-    """Return what a person typed: "262 144", "all", "0.43 : 0.57", "on".
-
-    Raises:
-        ParameterError: it is no value of this parameter.
-    """
-    text = text.strip()
-    for number, meaning in parameter.specials.items():
-        if text.casefold() == str(meaning).casefold():
-            return check(parameter, number)
-    match parameter.kind:
-        case Kind.INTEGER | Kind.FRACTION:
-            return check(parameter, _typed_number(parameter, text))
-        case Kind.SWITCH:
-            lowered = text.casefold()
-            if lowered in _TRUE or lowered == tr("on").casefold():
-                return True
-            if lowered in _FALSE or lowered == tr("off").casefold():
-                return False
-            raise _error(parameter, text)
-        case Kind.RATIO:
-            return check(parameter, _typed_ratio(parameter, text))
-        case _:
-            return check(parameter, text)
-
-
 def parse_argument(parameter: Parameter, text: str) -> ParameterValue:
     """Return what `text` means behind the flag on llama-server's command line, or in its environment variable.
 
@@ -75,16 +48,16 @@ def parse_argument(parameter: Parameter, text: str) -> ParameterValue:
     text = parameter.synonyms.get(text, text)
     match parameter.kind:
         case Kind.INTEGER:
-            return check(parameter, int(text) if _INTEGER.fullmatch(text) else text)
+            return check(parameter, int(text) if INTEGER_PATTERN.fullmatch(text) else text)
         case Kind.FRACTION:
-            return check(parameter, _float_or_text(text))
+            return check(parameter, number_or_text(text))
         case Kind.RATIO:
-            return check(parameter, tuple(_float_or_text(part) for part in re.split("[,/]+", text)))
+            return check(parameter, tuple(number_or_text(part) for part in re.split("[,/]+", text)))
         case Kind.SWITCH:
             lowered = text.casefold()
-            if lowered not in _TRUE | _FALSE:
-                raise _error(parameter, text)
-            return lowered in _TRUE
+            if lowered not in TRUE_WORDS | FALSE_WORDS:
+                raise error(parameter, text)
+            return lowered in TRUE_WORDS
         case _:
             return check(parameter, text)
 
@@ -95,28 +68,17 @@ def argument(parameter: Parameter, value: ParameterValue) -> str:
         off, on = parameter.switch_values or ("off", "on")
         return on if value else off
     if isinstance(value, tuple):
-        return ",".join(_plain_number(number) for number in value)
+        return ",".join(plain_number(number) for number in value)
     if isinstance(value, int | float):
-        return _plain_number(value)
-    return str(value)
-
-
-def format_value(parameter: Parameter, value: ParameterValue) -> str:
-    """Return `value` for people: "262 144" with thin spaces, "all", "0.43 : 0.57", "on"."""
-    if isinstance(value, bool):
-        return tr("on") if value else tr("off")
-    if isinstance(value, tuple):
-        return " : ".join(_plain_number(number) for number in value)
-    if isinstance(value, int | float):
-        special = parameter.specials.get(int(value)) if value == int(value) else None
-        return str(special) if special is not None else _grouped(value)
+        return plain_number(value)
     return str(value)
 
 
 # ------------------------------------------------------------------------------------------------------------- checking
 
 
-def _error(parameter: Parameter, value: object) -> ParameterError:
+def error(parameter: Parameter, value: object) -> ParameterError:
+    """Return the refusal of `value`."""
     return ParameterError(parameter.key, shown(value), allowed(parameter))
 
 
@@ -124,8 +86,8 @@ def shown(value: object) -> str:
     """Return `value` as it would stand in the file, shortened to fit into a sentence."""
     try:
         text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = repr(value)
+    except (TypeError, ValueError, RecursionError):
+        text = type(value).__name__
     text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
     return text if len(text) <= 80 else text[:79] + "…"
 
@@ -136,19 +98,19 @@ def _check_integer(parameter: Parameter, value: object) -> ParameterValue:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not _in_range(parameter, value):
-        raise _error(parameter, value)
+        raise error(parameter, value)
     return value
 
 
 def _check_fraction(parameter: Parameter, value: object) -> ParameterValue:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _error(parameter, value)
+        raise error(parameter, value)
     try:
         number = float(value)
-    except OverflowError as error:
-        raise _error(parameter, value) from error
+    except OverflowError as too_large:
+        raise error(parameter, value) from too_large
     if not math.isfinite(number) or not _in_range(parameter, number):
-        raise _error(parameter, value)
+        raise error(parameter, value)
     return number
 
 
@@ -161,46 +123,53 @@ def _in_range(parameter: Parameter, number: float) -> bool:
 
 def _check_choice(parameter: Parameter, value: object) -> ParameterValue:
     if not isinstance(value, str):
-        raise _error(parameter, value)
+        raise error(parameter, value)
     chosen = value.lower()
     parts = chosen.split(",") if parameter.many else [chosen]
     if not all(part in parameter.choices for part in parts):
-        raise _error(parameter, value)
+        raise error(parameter, value)
     return chosen
 
 
 def _check_switch(parameter: Parameter, value: object) -> ParameterValue:
     if not isinstance(value, bool):
-        raise _error(parameter, value)
+        raise error(parameter, value)
     return value
 
 
 def _check_path(parameter: Parameter, value: object) -> ParameterValue:
-    if not isinstance(value, str) or not value.strip() or _CONTROL.search(value):
-        raise _error(parameter, value)
+    if not _is_usable_text(value) or _CONTROL.search(value):
+        raise error(parameter, value)
     return value
+
+
+def _is_usable_text(value: object) -> TypeGuard[str]:
+    """Whether `value` is a text that can stand on a command line: not empty, no NUL, no half of a character."""
+    if not isinstance(value, str) or not value.strip() or "\0" in value:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _check_ratio(parameter: Parameter, value: object) -> ParameterValue:
     if not isinstance(value, Sequence) or isinstance(value, str) or not 1 <= len(value) <= MOST_DEVICES:
-        raise _error(parameter, value)
+        raise error(parameter, value)
     numbers: list[float] = []
     for number in value:
         if isinstance(number, bool) or not isinstance(number, int | float) or not 0 <= number < 1e9:
-            raise _error(parameter, value)
+            raise error(parameter, value)
         numbers.append(number)
     if not any(numbers):
-        raise _error(parameter, value)
+        raise error(parameter, value)
     return tuple(numbers)
 
 
 def _check_text(parameter: Parameter, value: object) -> ParameterValue:
-    if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise _error(parameter, value)
-    if parameter.pattern is not None and not re.fullmatch(parameter.pattern, value):
-        raise _error(parameter, value)
+    if not _is_usable_text(value):
+        raise error(parameter, value)
+    if parameter.pattern is not None and not re.fullmatch(parameter.pattern, value, re.ASCII):
+        raise error(parameter, value)
     if parameter.json_object and not _is_json_object(value):
-        raise _error(parameter, value)
+        raise error(parameter, value)
     return value
 
 
@@ -226,7 +195,7 @@ _CHECKS: dict[Kind, Callable[[Parameter, object], ParameterValue]] = {
 
 
 def _allowed_number(parameter: Parameter) -> Message:
-    low, high = _grouped(parameter.minimum or 0), _grouped(parameter.maximum or 0)
+    low, high = grouped(parameter.minimum or 0), grouped(parameter.maximum or 0)
     if parameter.kind is Kind.INTEGER:
         result = msg("a whole number from {minimum} to {maximum}", minimum=low, maximum=high)
     else:
@@ -270,48 +239,25 @@ _ALLOWED: dict[Kind, Callable[[Parameter], Message]] = {
 }
 
 
-# ------------------------------------------------------------------------------------------- reading what is typed
+# -------------------------------------------------------------------------------------------------------- numbers
 
 
-def _typed_number(parameter: Parameter, text: str) -> int | float | str:
-    plain = _GROUPING.sub("", text)
-    if parameter.kind is Kind.INTEGER:
-        if _THOUSANDS.fullmatch(plain):
-            plain = plain.replace(",", "")
-        if abbreviated := _ABBREVIATED.fullmatch(plain):
-            suggestion = msg("the number written out: {number}", number=_grouped(int(abbreviated[1]) * 1024))
-            raise ParameterError(parameter.key, shown(text), suggestion)
-        return int(plain) if _INTEGER.fullmatch(plain) and len(plain) < 20 else text
-    return _float_or_text(plain.replace(",", ".") if plain.count(",") == 1 else plain)
-
-
-def _typed_ratio(parameter: Parameter, text: str) -> tuple[float | str, ...]:
-    if re.search("[:|;/]", text):
-        # With another separator a comma can only be a decimal comma.
-        parts = [part.replace(",", ".") for part in re.split(r"[:|;/]", text)]
-    else:
-        parts = re.split(r"[,\s]+", text.strip("[]() "))
-    if not all(parts):
-        raise _error(parameter, text)
-    return tuple(_float_or_text(_GROUPING.sub("", part)) for part in parts)
-
-
-def _float_or_text(text: str) -> int | float | str:
-    if _INTEGER.fullmatch(text) and len(text) < 20:
+def number_or_text(text: str) -> int | float | str:
+    """Return the number that `text` spells, or `text` itself, for `check` to refuse."""
+    if INTEGER_PATTERN.fullmatch(text):
         return int(text)
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return float(text) if _FLOAT_PATTERN.fullmatch(text) else text
 
 
-def _plain_number(number: float) -> str:
+def plain_number(number: float) -> str:
+    """Return `number` as a command line wants it: 4096, 0.43."""
     if isinstance(number, float) and number.is_integer() and abs(number) < 1e15:
         return str(int(number))
     return str(number)
 
 
-def _grouped(number: float) -> str:
-    plain = _plain_number(number)
+def grouped(number: float) -> str:
+    """Return `number` for people, with thin spaces between thousands."""
+    plain = plain_number(number)
     sign, digits = ("-", plain[1:]) if plain.startswith("-") else ("", plain)
     return sign + (f"{int(digits):,}".replace(",", _THIN_SPACE) if digits.isdigit() else digits)

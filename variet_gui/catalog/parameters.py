@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from variet_gui.catalog.left_out import LEFT_OUT, LeftOut, Reason
 from variet_gui.catalog.parameter_table import PARAMETERS
+from variet_gui.catalog.parameter_text import format_value, parse_text
 from variet_gui.catalog.parameter_types import (
     Cost,
     Group,
@@ -22,7 +23,7 @@ from variet_gui.catalog.parameter_types import (
     Removed,
     Scale,
 )
-from variet_gui.catalog.parameter_values import allowed, argument, check, format_value, parse_argument, parse_text
+from variet_gui.catalog.parameter_values import allowed, argument, check, parse_argument
 
 __all__ = [
     "LEFT_OUT",

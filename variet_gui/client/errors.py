@@ -141,13 +141,13 @@ def from_reply(payload: object, status: int | None, text: str = "") -> ApiError:
     if status is None or status >= 500:
         return ApiError(
             ErrorKind.SERVER_ERROR,
-            msg("The server failed on this request: {reason}", reason=_shortened(said) or str(status or "")),
+            msg("The server failed on this request: {reason}", reason=_shortened(said) or str(status or "—")),
             status=status,
             said=said,
         )
     return ApiError(
         ErrorKind.BAD_REQUEST,
-        msg("The server refused the request: {reason}", reason=_shortened(said) or str(status or "")),
+        msg("The server refused the request: {reason}", reason=_shortened(said) or str(status or "—")),
         status=status,
         said=said,
     )

@@ -137,7 +137,14 @@ RULES: tuple[Rule, ...] = (
         unless=_RETRIED,
         what=texts.COMPUTE,
     ),
-    _rule("out_of_gpu_memory", _NO_ROOM, also=r"clip_|mtmd_|multimodal", within=12, what=texts.PROJECTOR),
+    _rule(
+        "out_of_gpu_memory",
+        _NO_ROOM,
+        also=r"clip_|mtmd_|multimodal",
+        within=12,
+        unless=_RETRIED,
+        what=texts.PROJECTOR,
+    ),
     _rule("out_of_gpu_memory", _NO_ROOM, unless=_RETRIED, what=texts.SOMETHING),
     _rule(
         "out_of_gpu_memory_while_working",

@@ -27,7 +27,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from variet_gui.engine.embedded_arguments import ArgumentError, argument_error, help_text, parse
-from variet_gui.engine.embedded_options import Leading, Member, Settings
+from variet_gui.engine.embedded_options import Adapter, Leading, Member, Processors, Settings
 from variet_gui.engine.embedded_table import NO_GPU_WARNINGS
 
 PACKAGE = "xllamacpp"
@@ -181,6 +181,10 @@ def _for_library(value: Any, current: Any, library: Any) -> Any:
             raise ValueError(f"got {len(value.numbers)} input configs, but the library takes {len(current) - 1}")
         rest = current[len(value.numbers) :]
         return [*value.numbers, *(rest if value.rest is None else [value.rest] * len(rest))]
+    if isinstance(value, Processors):
+        return [number in value.numbers for number in range(len(current))]
+    if isinstance(value, Adapter):
+        return library.CommonAdapterLoraInfo(value.path, value.scale)
     if isinstance(value, frozenset):
         return set(value)
     if isinstance(value, tuple):

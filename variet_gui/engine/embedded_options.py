@@ -38,6 +38,21 @@ class Leading:
     rest: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Processors:
+    """Processors by number, out of a mask whose length the library fixes."""
+
+    numbers: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    """A LoRA adapter: a file, and how strongly it acts."""
+
+    path: str
+    scale: float
+
+
 @dataclass(slots=True)
 class Settings:
     """What a command line asks of the library: dotted attributes of `CommonParams` and their values."""

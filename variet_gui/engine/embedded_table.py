@@ -6,24 +6,49 @@ Spellings, value hints and defaults are those of `llama-server --help`; what a r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from variet_gui.engine.embedded_actions import (
+    CACHE_TYPES,
+    DENSE,
+    EXPERTS,
+    SPECULATION,
+    all_experts,
+    cache_type,
+    context_size,
+    draft_sampling,
+    first_layers,
+    fit_target,
+    flash_attention,
+    gpu_layers,
+    hosts,
+    key_file,
+    lora,
+    named,
+    not_negative,
+    penalty,
+    processor_mask,
+    processor_range,
+    reasoning,
+    reasoning_effort,
+    rope_scale,
+    scaled_lora,
+    seed,
+    sleep_after,
+    slots,
+    speculation,
+    temperature,
+    template_arguments,
+    tensor_overrides,
+    tensor_split,
+    word_set,
+)
 from variet_gui.engine.embedded_options import (
-    Action,
-    Leading,
-    Member,
     Option,
-    Raw,
-    Settings,
-    as_content,
     as_integer,
-    as_list,
     as_number,
-    as_truth,
     both,
-    choice,
     content,
     flag,
     folder,
@@ -48,8 +73,12 @@ DEFAULTS: Mapping[str, Any] = {
 }
 """What llama-server's parser starts from and the library does not."""
 
-_CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
-_CACHE_HELP = f"allowed values: {', '.join(_CACHE_TYPES)}\n(default: f16)"
+
+def _same(*words: str) -> dict[str, str]:
+    return {word: word.upper() for word in words}
+
+
+_PRIORITIES = {"-1": "LOW", "0": "NORMAL", "1": "MEDIUM", "2": "HIGH", "3": "REALTIME"}
 _LOAD_MODES = {
     "auto": "AUTO",
     "none": "NONE",
@@ -58,186 +87,34 @@ _LOAD_MODES = {
     "mmap+mlock": "MMAP_MLOCK",
     "dio": "DIRECT_IO",
 }
-_LAYERS_HELP = "max. number of layers to store in VRAM: an exact number, 'auto', or 'all' (default: auto)"
-_VERBOSITY_HELP = (
-    "Set the verbosity threshold:\n- 0: generic output\n- 1: error\n- 2: warning\n- 3: info\n"
-    "- 4: trace (more info)\n- 5: debug\n(default: 3)"
-)
-_PRIORITIES = {"-1": "LOW", "0": "NORMAL", "1": "MEDIUM", "2": "HIGH", "3": "REALTIME"}
 _REASONING_FORMATS = {"none": "NONE", "auto": "AUTO", "deepseek": "DEEPSEEK", "deepseek-legacy": "DEEPSEEK_LEGACY"}
-_SPECULATION_TEXT = (
-    "none draft-simple draft-eagle3 draft-mtp draft-dflash draft-dspark "
-    "ngram-simple ngram-map-k ngram-map-k4v ngram-mod ngram-cache"
-)
-_SPECULATION = tuple(_SPECULATION_TEXT.split())
-_EXPERTS = r"\.ffn_(up|down|gate|gate_up)_(ch|)exps"  # LLM_FFN_EXPS_REGEX in common/common.h
-_DENSE = r"\.ffn_(up|down|gate)\."  # LLM_FFN_DENSE_REGEX, there too
 
-
-def _context(settings: Settings, raw: Raw) -> None:
-    size = as_integer(raw, minimum=0)
-    settings.put("n_ctx", size)
-    if size == 0:  # asked for in so many words: the whole context, and --fit may not shrink it
-        settings.put("fit_params_min_ctx", 2**32 - 1)
-
-
-def _slots(settings: Settings, raw: Raw) -> None:
-    count = as_integer(raw, minimum=-1)
-    if count == 0:
-        raise ValueError("error: invalid value for n_parallel")
-    settings.put("n_parallel", count)
-
-
-def _layers(path: str) -> Action:
-    words = {"auto": -1, "all": -2}
-    return lambda settings, raw: settings.put(path, words[str(raw)] if raw in words else as_integer(raw))
-
-
-def _tensor_split(settings: Settings, raw: Raw) -> None:
-    settings.put("tensor_split", Leading(tuple(as_number(part, 0.0) for part in as_list(raw, ",/")), rest=0.0))
-
-
-def _fit_target(settings: Settings, raw: Raw) -> None:
-    margins = tuple(as_integer(part, minimum=0) * 1024 * 1024 for part in as_list(raw, ",/"))
-    settings.put("fit_params_target", Leading(margins, rest=margins[0] if len(margins) == 1 else None))
-
-
-def _flash_attention(settings: Settings, raw: Raw) -> None:
-    name = {True: "ENABLED", False: "DISABLED", None: "AUTO"}[as_truth(raw)]
-    settings.put("flash_attn_type", Member("llama_flash_attn_type", f"LLAMA_FLASH_ATTN_TYPE_{name}"))
-
-
-def _cache_type(path: str) -> Action:
-    def write(settings: Settings, raw: Raw) -> None:
-        if raw not in _CACHE_TYPES:
-            raise ValueError(f"Unsupported cache type: {raw}")
-        settings.put(path, Member("ggml_type", f"GGML_TYPE_{str(raw).upper()}"))
-
-    return write
-
-
-def _overrides(path: str) -> Action:
-    def write(settings: Settings, raw: Raw) -> None:
-        parts = as_list(raw)
-        if not parts or not all("=" in part for part in parts):
-            raise ValueError(f"invalid value: '{raw}' (expected <tensor name pattern>=<buffer type>,...)")
-        settings.add(path, *parts)
-
-    return write
-
-
-def _all_experts(path: str) -> Action:
-    return lambda settings, _: settings.add(path, f"{_EXPERTS}=CPU")
-
-
-def _first_layers(path: str, pattern: str) -> Action:
-    def write(settings: Settings, raw: Raw) -> None:
-        settings.add(path, *(rf"blk\.{layer}{pattern}=CPU" for layer in range(as_integer(raw, 0, 100_000))))
-
-    return write
-
-
-def _alias(settings: Settings, raw: Raw) -> None:
-    settings.put("model_alias", frozenset(as_list(raw)))
-
-
-def _hosts(settings: Settings, raw: Raw) -> None:
-    if not as_list(raw):
-        raise ValueError("--host requires at least one address")
-    settings.put("hostnames", as_list(raw))
-
-
-def _key_file(settings: Settings, raw: Raw) -> None:
-    settings.add("api_keys", *(key for key in as_content(raw).splitlines() if key and not key.startswith("#")))
-
-
-def _template_arguments(settings: Settings, raw: Raw) -> None:
-    try:
-        arguments = json.loads(str(raw))
-    except ValueError as error:
-        raise ValueError(f"must be a valid json object string: {error}") from error
-    if not isinstance(arguments, dict):
-        raise ValueError("must be a valid json object string")
-    for name, value in arguments.items():
-        settings.template_argument(name, value)
-
-
-def _reasoning(settings: Settings, raw: Raw) -> None:
-    on = as_truth(raw)
-    settings.put("enable_reasoning", -1 if on is None else int(on))
-    if on is not None:
-        settings.template_argument("enable_thinking", on)
-
-
-def _reasoning_effort(settings: Settings, raw: Raw) -> None:
-    settings.template_argument("reasoning_effort", None if raw == "default" else raw)
-
-
-def _sleep(settings: Settings, raw: Raw) -> None:
-    seconds = as_integer(raw)
-    if seconds == 0 or seconds < -1:
-        raise ValueError("invalid value: cannot be 0 or less than -1")
-    settings.put("sleep_idle_seconds", seconds)
-
-
-def _seed(raw: Raw) -> int:
-    # -1 means a random one: as an unsigned number it is llama.cpp's LLAMA_DEFAULT_SEED.
-    return as_integer(raw, -1, 2**32 - 1) % 2**32
-
-
-def _temperature(raw: Raw) -> float:
-    return max(as_number(raw), 0.0)
-
-
-def _penalty(raw: Raw) -> float:
-    if as_number(raw) <= 0.0:
-        raise ValueError("error: repeat-penalty must be finite and greater than 0")
-    return as_number(raw)
-
-
-def _not_negative(raw: Raw) -> int:
-    return as_integer(raw, minimum=0)
-
-
-def _speculation(settings: Settings, raw: Raw) -> None:
-    for name in as_list(raw):
-        if name not in _SPECULATION:
-            raise ValueError(f"unknown speculative type: {name} (allowed values: {', '.join(_SPECULATION)})")
-        member = f"COMMON_SPECULATIVE_TYPE_{name.upper().replace('-', '_')}"
-        settings.add("speculative.types", Member("common_speculative_type", member))
-
-
-def _named(path: str, enumeration: str, prefix: str, names: Mapping[str, str]) -> Action:
-    return choice(path, enumeration, {word: prefix + name for word, name in names.items()})
-
-
-def _same(*words: str) -> dict[str, str]:
-    return {word: word.upper() for word in words}
-
-
-def _rope_scale(settings: Settings, raw: Raw) -> None:
-    if as_number(raw) == 0.0:
-        raise ValueError("invalid value: 0")
-    settings.put("rope_freq_scale", 1.0 / as_number(raw))
-
-
-_PRIORITY = _named("cpuparams.priority", "ggml_sched_priority", "GGML_SCHED_PRIO_", _PRIORITIES)
-_ROPE_SCALING = _named(
+_PRIORITY = named("cpuparams.priority", "ggml_sched_priority", "GGML_SCHED_PRIO_", _PRIORITIES)
+_BATCH_PRIORITY = named("cpuparams_batch.priority", "ggml_sched_priority", "GGML_SCHED_PRIO_", _PRIORITIES)
+_ROPE_SCALING = named(
     "rope_scaling_type", "llama_rope_scaling_type", "LLAMA_ROPE_SCALING_TYPE_", _same("none", "linear", "yarn")
 )
-_LOAD_MODE = _named("load_mode", "llama_load_mode", "LLAMA_LOAD_MODE_", _LOAD_MODES)
-_LAZY_MODE = _named("lazy_mode", "llama_lazy_mode", "LLAMA_LAZY_MODE_", _same("on", "auto", "off"))
-_NUMA = _named("numa", "ggml_numa_strategy", "GGML_NUMA_STRATEGY_", _same("distribute", "isolate", "numactl"))
-_SPLIT_MODE = _named("split_mode", "llama_split_mode", "LLAMA_SPLIT_MODE_", _same("none", "layer", "row", "tensor"))
-_REASONING_FORMAT = _named(
-    "reasoning_format", "common_reasoning_format", "COMMON_REASONING_FORMAT_", _REASONING_FORMATS
-)
+_LOAD_MODE = named("load_mode", "llama_load_mode", "LLAMA_LOAD_MODE_", _LOAD_MODES)
+_LAZY_MODE = named("lazy_mode", "llama_lazy_mode", "LLAMA_LAZY_MODE_", _same("on", "auto", "off"))
+_NUMA = named("numa", "ggml_numa_strategy", "GGML_NUMA_STRATEGY_", _same("distribute", "isolate", "numactl"))
+_SPLIT_MODE = named("split_mode", "llama_split_mode", "LLAMA_SPLIT_MODE_", _same("none", "layer", "row", "tensor"))
+_REASONING_FORMAT = named("reasoning_format", "common_reasoning_format", "COMMON_REASONING_FORMAT_", _REASONING_FORMATS)
 _NO_PERF = both(inverse("no_perf"), inverse("sampling.no_perf"))
 _TIMEOUT = both(integer("timeout_read"), integer("timeout_write"))
 _ORIGINS = both(text("cors_origins"), flag("cors_origins_explicit"))
 _PRESERVE = both(template_argument("preserve_reasoning"), flag("preserve_reasoning_specified"))
 _BUDGET = "sampling.reasoning_budget_"
+_CPU, _BATCH = "cpuparams", "cpuparams_batch"
+
+_CACHE_HELP = f"allowed values: {', '.join(CACHE_TYPES)}\n(default: f16)"
+_LAYERS_HELP = "max. number of layers to store in VRAM: an exact number, 'auto', or 'all' (default: auto)"
+_VERBOSITY_HELP = (
+    "Set the verbosity threshold:\n- 0: generic output\n- 1: error\n- 2: warning\n- 3: info\n"
+    "- 4: trace (more info)\n- 5: debug\n(default: 3)"
+)
+
 _DRAFT = "speculative.draft."
+_LOOKUP = "speculative.ngram_cache.lookup_cache_"
 _TENSORS = "tensor_buft_overrides"
 _PATTERN_HINT = "<tensor name pattern>=<buffer type>,..."
 
@@ -251,17 +128,27 @@ _GENERAL = (
     ),
     option("--prio N", _PRIORITY, "priority: low(-1), normal(0), medium(1), high(2), realtime(3) (default: 0)"),
     option("--poll <0...100>", integer("cpuparams.poll", 0, 100), "polling while waiting for work (default: 50)"),
-    option("-c, --ctx-size N", _context, "size of the prompt context (default: 0, 0 = loaded from model)"),
+    option("-C, --cpu-mask M", processor_mask(_CPU), 'processors to use, a hexadecimal mask (default: "")'),
+    option("-Cr, --cpu-range lo-hi", processor_range(_CPU), "processors to use, complements --cpu-mask"),
+    option("--cpu-strict <0|1>", integer("cpuparams.strict_cpu", 0, 1), "use strict CPU placement (default: 0)"),
+    option("-Cb, --cpu-mask-batch M", processor_mask(_BATCH), "processors for prompts (default: same as --cpu-mask)"),
+    option("-Crb, --cpu-range-batch lo-hi", processor_range(_BATCH), "processors for prompts"),
+    option("--cpu-strict-batch <0|1>", integer("cpuparams_batch.strict_cpu", 0, 1), "(default: same as --cpu-strict)"),
+    option("--prio-batch N", _BATCH_PRIORITY, "priority for prompts (default: 0)"),
+    option(
+        "--poll-batch <0|1>", integer("cpuparams_batch.poll", 0, 1), "polling for prompts (default: same as --poll)"
+    ),
+    option("-c, --ctx-size N", context_size, "size of the prompt context (default: 0, 0 = loaded from model)"),
     option("-n, --predict, --n-predict N", integer("n_predict"), "tokens to predict (default: -1, -1 = infinity)"),
     option("-b, --batch-size N", integer("n_batch", 1), "logical maximum batch size (default: 2048)"),
     option("-ub, --ubatch-size N", integer("n_ubatch", 1), "physical maximum batch size (default: 512)"),
     option("--keep N", integer("n_keep"), "tokens to keep from the initial prompt (default: 0, -1 = all)"),
     option("--swa-full", flag("swa_full"), "use full-size SWA cache (default: false)"),
-    option("-fa, --flash-attn [on|off|auto]", _flash_attention, "set Flash Attention use (default: 'auto')"),
+    option("-fa, --flash-attn [on|off|auto]", flash_attention, "set Flash Attention use (default: 'auto')"),
     option("--perf / --no-perf", _NO_PERF, "internal libllama performance timings (default: false)"),
     option("-e, --escape / --no-escape", switch("escape"), "process escape sequences (default: true)"),
     option("--rope-scaling {none,linear,yarn}", _ROPE_SCALING, "RoPE frequency scaling method (default: the model's)"),
-    option("--rope-scale N", _rope_scale, "RoPE context scaling factor, expands context by a factor of N"),
+    option("--rope-scale N", rope_scale, "RoPE context scaling factor, expands context by a factor of N"),
     option("--rope-freq-base N", number("rope_freq_base"), "RoPE base frequency (default: the model's)"),
     option("--rope-freq-scale N", number("rope_freq_scale"), "RoPE frequency scaling, expands context by 1/N"),
     option("--yarn-orig-ctx N", integer("yarn_orig_ctx"), "YaRN: original context size (default: 0 = the model's)"),
@@ -276,33 +163,33 @@ _GENERAL = (
     ),
     option("--repack / -nr, --no-repack", inverse("no_extra_bufts"), "repack weights (default: enabled)"),
     option("--no-host", flag("no_host"), "bypass host buffer allowing extra buffers to be used"),
-    option("-ctk, --cache-type-k TYPE", _cache_type("cache_type_k"), f"KV cache data type for K\n{_CACHE_HELP}"),
-    option("-ctv, --cache-type-v TYPE", _cache_type("cache_type_v"), f"KV cache data type for V\n{_CACHE_HELP}"),
+    option("-ctk, --cache-type-k TYPE", cache_type("cache_type_k"), f"KV cache data type for K\n{_CACHE_HELP}"),
+    option("-ctv, --cache-type-v TYPE", cache_type("cache_type_v"), f"KV cache data type for V\n{_CACHE_HELP}"),
     option("-dt, --defrag-thold N", nothing, "KV cache defragmentation threshold (DEPRECATED)"),
     option(
         "-lm, --load-mode MODE", _LOAD_MODE, f"model loading mode (default: auto)\none of: {', '.join(_LOAD_MODES)}"
     ),
     option("-lzm, --lazy-mode MODE", _LAZY_MODE, "on-demand reading of large tensors: on, auto, off (default: auto)"),
     option("--numa TYPE", _NUMA, "spread over NUMA nodes: distribute, isolate, numactl"),
-    option(f"-ot, --override-tensor {_PATTERN_HINT}", _overrides(_TENSORS), "override tensor buffer type"),
-    option("-cmoe, --cpu-moe", _all_experts(_TENSORS), "keep all Mixture of Experts (MoE) weights in the CPU"),
+    option(f"-ot, --override-tensor {_PATTERN_HINT}", tensor_overrides(_TENSORS), "override tensor buffer type"),
+    option("-cmoe, --cpu-moe", all_experts(_TENSORS), "keep all Mixture of Experts (MoE) weights in the CPU"),
     option(
-        "-ncmoe, --n-cpu-moe N", _first_layers(_TENSORS, _EXPERTS), "keep MoE weights of the first N layers in the CPU"
+        "-ncmoe, --n-cpu-moe N", first_layers(_TENSORS, EXPERTS), "keep MoE weights of the first N layers in the CPU"
     ),
-    option(
-        "-ncffn, --n-cpu-ffn N", _first_layers(_TENSORS, _DENSE), "keep FFN weights of the first N layers in the CPU"
-    ),
-    option("-ngl, --gpu-layers, --n-gpu-layers N", _layers("n_gpu_layers"), _LAYERS_HELP),
+    option("-ncffn, --n-cpu-ffn N", first_layers(_TENSORS, DENSE), "keep FFN weights of the first N layers in the CPU"),
+    option("-ngl, --gpu-layers, --n-gpu-layers N", gpu_layers("n_gpu_layers"), _LAYERS_HELP),
     option("-sm, --split-mode {none,layer,row,tensor}", _SPLIT_MODE, "how to split over several GPUs (default: layer)"),
-    option("-ts, --tensor-split N0,N1,N2,...", _tensor_split, "share of the model for each GPU, e.g. 3,1"),
+    option("-ts, --tensor-split N0,N1,N2,...", tensor_split, "share of the model for each GPU, e.g. 3,1"),
     option("-mg, --main-gpu INDEX", integer("main_gpu"), "the GPU to use with split-mode = none (default: 0)"),
     option("-fit, --fit [on|off]", on_or_off("fit_params"), "adjust unset arguments to device memory (default: 'on')"),
-    option("-fitt, --fit-target MiB0,MiB1,MiB2,...", _fit_target, "margin per device for --fit, default: 1024"),
+    option("-fitt, --fit-target MiB0,MiB1,MiB2,...", fit_target, "margin per device for --fit, default: 1024"),
     option(
         "-fitc, --fit-ctx N", integer("fit_params_min_ctx", 0), "minimum ctx size that --fit may set, default: 4096"
     ),
     option("--check-tensors", flag("check_tensors"), "check model tensor data for invalid values (default: false)"),
     option("--op-offload / --no-op-offload", inverse("no_op_offload"), "offload host operations (default: true)"),
+    option("--lora FNAME", lora, "path to LoRA adapter (comma-separated for several)"),
+    option("--lora-scaled FNAME:SCALE,...", scaled_lora, "path to LoRA adapter with a strength of its own"),
     option("-m, --model FNAME", text("model.path"), "model path to load"),
     option("-v, --verbose, --log-verbose", flag("verbosity", 2**31 - 1), "log all messages, useful for debugging"),
     option("--offline", flag("offline"), "prevents network access (this engine never fetches anything)"),
@@ -311,9 +198,9 @@ _GENERAL = (
 
 _SAMPLING = (
     option("--samplers SAMPLERS", text("sampling.samplers"), "samplers in their order, separated by ';'"),
-    option("-s, --seed SEED", sampling("seed", _seed), "RNG seed (default: -1, use random seed for -1)"),
+    option("-s, --seed SEED", sampling("seed", seed), "RNG seed (default: -1, use random seed for -1)"),
     option("--ignore-eos", flag("sampling.ignore_eos"), "ignore end of stream token and continue generating"),
-    option("--temp, --temperature N", sampling("temp", _temperature, "TEMP"), "temperature (default: 0.80)"),
+    option("--temp, --temperature N", sampling("temp", temperature, "TEMP"), "temperature (default: 0.80)"),
     option("--top-k N", sampling("top_k", as_integer, "TOP_K"), "top-k sampling (default: 40, 0 = disabled)"),
     option("--top-p N", sampling("top_p", as_number, "TOP_P"), "top-p sampling (default: 0.95, 1.0 = disabled)"),
     option("--min-p N", sampling("min_p", as_number, "MIN_P"), "min-p sampling (default: 0.05, 0.0 = disabled)"),
@@ -322,14 +209,14 @@ _SAMPLING = (
         "--xtc-threshold N", sampling("xtc_threshold", as_number, "XTC_THRESHOLD"), "(default: 0.10, 1.0 = disabled)"
     ),
     option("--typical, --typical-p N", sampling("typ_p", as_number), "locally typical sampling (default: 1.00)"),
-    option("--repeat-last-n N", sampling("penalty_last_n", _not_negative, "PENALTY_LAST_N"), "(default: 64)"),
-    option("--repeat-penalty N", sampling("penalty_repeat", _penalty, "PENALTY_REPEAT"), "(default: 1.00 = disabled)"),
+    option("--repeat-last-n N", sampling("penalty_last_n", not_negative, "PENALTY_LAST_N"), "(default: 64)"),
+    option("--repeat-penalty N", sampling("penalty_repeat", penalty, "PENALTY_REPEAT"), "(default: 1.00 = disabled)"),
     option("--presence-penalty N", sampling("penalty_present", as_number), "(default: 0.00 = disabled)"),
     option("--frequency-penalty N", sampling("penalty_freq", as_number), "(default: 0.00 = disabled)"),
     option("--dry-multiplier N", sampling("dry_multiplier", as_number), "DRY multiplier (default: 0.00 = disabled)"),
     option("--dry-base N", sampling("dry_base", as_number), "DRY base value (default: 1.75)"),
     option("--dry-allowed-length N", sampling("dry_allowed_length", as_integer), "DRY allowed length (default: 2)"),
-    option("--dry-penalty-last-n N", sampling("dry_penalty_last_n", _not_negative), "DRY last n tokens (default: 64)"),
+    option("--dry-penalty-last-n N", sampling("dry_penalty_last_n", not_negative), "DRY last n tokens (default: 64)"),
     option(
         "--adaptive-target N", sampling("adaptive_target", as_number), "adaptive-p target (default: -1.00 = disabled)"
     ),
@@ -348,7 +235,7 @@ _SPECULATIVE = (
     option(
         "--spec-draft-model, -md, --model-draft FNAME", text(_DRAFT + "mparams.path"), "draft model (default: unused)"
     ),
-    option(f"--spec-type {','.join(_SPECULATION)}", _speculation, "speculative decoding to use (default: none)"),
+    option(f"--spec-type {','.join(SPECULATION)}", speculation, "speculative decoding to use (default: none)"),
     option("--spec-draft-n-max N", integer(_DRAFT + "n_max", 0), "number of tokens to draft (default: 3)"),
     option("--spec-draft-n-min N", integer(_DRAFT + "n_min"), "minimum number of draft tokens (default: 0)"),
     option("--spec-draft-p-split, --draft-p-split P", number(_DRAFT + "p_split"), "split probability (default: 0.10)"),
@@ -358,11 +245,11 @@ _SPECULATIVE = (
     ),
     option(
         "--spec-draft-ngl, -ngld, --gpu-layers-draft, --n-gpu-layers-draft N",
-        _layers(_DRAFT + "n_gpu_layers"),
+        gpu_layers(_DRAFT + "n_gpu_layers"),
         _LAYERS_HELP,
     ),
-    option("--spec-draft-type-k, -ctkd, --cache-type-k-draft TYPE", _cache_type(_DRAFT + "cache_type_k"), _CACHE_HELP),
-    option("--spec-draft-type-v, -ctvd, --cache-type-v-draft TYPE", _cache_type(_DRAFT + "cache_type_v"), _CACHE_HELP),
+    option("--spec-draft-type-k, -ctkd, --cache-type-k-draft TYPE", cache_type(_DRAFT + "cache_type_k"), _CACHE_HELP),
+    option("--spec-draft-type-v, -ctvd, --cache-type-v-draft TYPE", cache_type(_DRAFT + "cache_type_v"), _CACHE_HELP),
     option(
         "--spec-draft-threads, -td, --threads-draft N", threads(_DRAFT + "cpuparams.n_threads"), "(default: same as -t)"
     ),
@@ -373,19 +260,39 @@ _SPECULATIVE = (
     ),
     option(
         f"--spec-draft-override-tensor, -otd, --override-tensor-draft {_PATTERN_HINT}",
-        _overrides(_DRAFT + _TENSORS),
+        tensor_overrides(_DRAFT + _TENSORS),
         "draft model",
     ),
     option(
         "--spec-draft-cpu-moe, -cmoed, --cpu-moe-draft",
-        _all_experts(_DRAFT + _TENSORS),
+        all_experts(_DRAFT + _TENSORS),
         "keep all MoE weights in the CPU",
     ),
     option(
         "--spec-draft-n-cpu-moe, --spec-draft-ncmoe, -ncmoed, --n-cpu-moe-draft N",
-        _first_layers(_DRAFT + _TENSORS, _EXPERTS),
+        first_layers(_DRAFT + _TENSORS, EXPERTS),
         "keep MoE weights of the first N layers in the CPU",
     ),
+    option("--spec-ngram-mod-n-min N", integer("speculative.ngram_mod.n_min", 0, 1024), "(default: 48)"),
+    option("--spec-ngram-mod-n-max N", integer("speculative.ngram_mod.n_max", 0, 1024), "(default: 64)"),
+    option("--spec-ngram-mod-n-match N", integer("speculative.ngram_mod.n_match", 1, 1024), "(default: 24)"),
+    option("--spec-ngram-simple-size-n N", integer("speculative.ngram_simple.size_n", 1, 1024), "(default: 12)"),
+    option("--spec-ngram-simple-size-m N", integer("speculative.ngram_simple.size_m", 1, 1024), "(default: 48)"),
+    option("--spec-ngram-simple-min-hits N", integer("speculative.ngram_simple.min_hits", 1), "(default: 1)"),
+    option("--spec-ngram-map-k-size-n N", integer("speculative.ngram_map_k.size_n", 1, 1024), "(default: 12)"),
+    option("--spec-ngram-map-k-size-m N", integer("speculative.ngram_map_k.size_m", 1, 1024), "(default: 48)"),
+    option("--spec-ngram-map-k-min-hits N", integer("speculative.ngram_map_k.min_hits", 1), "(default: 1)"),
+    option("--spec-ngram-map-k4v-size-n N", integer("speculative.ngram_map_k4v.size_n", 1, 1024), "(default: 12)"),
+    option("--spec-ngram-map-k4v-size-m N", integer("speculative.ngram_map_k4v.size_m", 1, 1024), "(default: 48)"),
+    option("--spec-ngram-map-k4v-min-hits N", integer("speculative.ngram_map_k4v.min_hits", 1), "(default: 1)"),
+    option("-lcs, --lookup-cache-static FNAME", text(_LOOKUP + "static"), "static lookup cache, not updated"),
+    option("-lcd, --lookup-cache-dynamic FNAME", text(_LOOKUP + "dynamic"), "dynamic lookup cache, updated"),
+    option(
+        "--spec-draft-backend-sampling / --no-spec-draft-backend-sampling",
+        switch(_DRAFT + "backend_sampling"),
+        "sample the draft on the backend (default: enabled)",
+    ),
+    option("--spec-draft-sampling {greedy,probabilistic}", draft_sampling, "how to sample the draft (default: greedy)"),
 )
 
 _SERVER = (
@@ -414,7 +321,7 @@ _SERVER = (
     option("--context-shift / --no-context-shift", switch("ctx_shift"), "shift a full context (default: disabled)"),
     option("-sp, --special", flag("special"), "special tokens output enabled (default: false)"),
     option("--warmup / --no-warmup", switch("warmup"), "warm up with an empty run (default: enabled)"),
-    option("-np, --parallel N", _slots, "number of server slots (default: -1, -1 = auto)"),
+    option("-np, --parallel N", slots, "number of server slots (default: -1, -1 = auto)"),
     option("-cb, --cont-batching / -nocb, --no-cont-batching", switch("cont_batching"), "(default: enabled)"),
     option("-mm, --mmproj FILE", text("mmproj.path"), "path to a multimodal projector file"),
     option("--mmproj-auto / --no-mmproj, --no-mmproj-auto", inverse("no_mmproj"), "use a projector (default: enabled)"),
@@ -425,8 +332,9 @@ _SERVER = (
     option("--image-min-tokens N", integer("image_min_tokens"), "least tokens of a picture (default: read from model)"),
     option("--image-max-tokens N", integer("image_max_tokens"), "most tokens of a picture (default: read from model)"),
     option("--mtmd-batch-max-tokens N", integer("mtmd_batch_max_tokens"), "image tokens per batch (default: 1024)"),
-    option("-a, --alias STRING", _alias, "set model name aliases, comma-separated (to be used by API)"),
-    option("--host HOST", _hosts, "IP addresses to listen on, comma-separated (default: 127.0.0.1)"),
+    option("-a, --alias STRING", word_set("model_alias"), "set model name aliases for the API, comma-separated"),
+    option("--tags STRING", word_set("model_tags"), "set model tags, comma-separated (informational)"),
+    option("--host HOST", hosts, "IP addresses to listen on, comma-separated (default: 127.0.0.1)"),
     option("--port PORT", integer("port", 0, 65535), "port to listen (default: 8080, 0 = any)"),
     option("--reuse-port", flag("reuse_port"), "allow multiple sockets to bind to the same port (default: disabled)"),
     option("--cors-origins ORIGINS", _ORIGINS, "allowed origins for CORS, or 'localhost' (default: *)"),
@@ -438,8 +346,8 @@ _SERVER = (
     option("--api-prefix PREFIX", text("api_prefix"), "prefix path, without the trailing slash (default: )"),
     option("--ui, --webui / --no-ui, --no-webui", switch("ui"), "whether to enable the Web UI (default: enabled)"),
     option("--api-key KEY", listed("api_keys"), "API keys, comma-separated (default: none)"),
-    option("--api-key-file FNAME", _key_file, "file with API keys, one per line; # starts a comment (default: none)"),
-    option("--chat-template-kwargs STRING", _template_arguments, "arguments for the chat template, a json object"),
+    option("--api-key-file FNAME", key_file, "file with API keys, one per line; # starts a comment (default: none)"),
+    option("--chat-template-kwargs STRING", template_arguments, "arguments for the chat template, a json object"),
     option("-to, --timeout N", _TIMEOUT, "server read/write timeout in seconds (default: 3600)"),
     option(
         "--sse-ping-interval N", integer("sse_ping_interval"), "SSE ping interval in seconds (-1 = off, default: 30)"
@@ -456,8 +364,8 @@ _SERVER = (
     option("--media-path PATH", folder("media_path"), "directory for file:// pictures (default: disabled)"),
     option("--jinja / --no-jinja", switch("use_jinja"), "use jinja template engine for chat (default: enabled)"),
     option("--reasoning-format FORMAT", _REASONING_FORMAT, "none, deepseek, deepseek-legacy, auto (default: deepseek)"),
-    option("-rea, --reasoning [on|off|auto]", _reasoning, "use thinking in the chat (default: 'auto')"),
-    option("--reasoning-effort LEVEL", _reasoning_effort, "effort for the chat template: default, low, high, ..."),
+    option("-rea, --reasoning [on|off|auto]", reasoning, "use thinking in the chat (default: 'auto')"),
+    option("--reasoning-effort LEVEL", reasoning_effort, "effort for the chat template: default, low, high, ..."),
     option(
         "--reasoning-budget N", integer(_BUDGET + "tokens", -1), "token budget for thinking (default: -1, no limit)"
     ),
@@ -474,7 +382,10 @@ _SERVER = (
     option(
         "-sps, --slot-prompt-similarity SIMILARITY", number("slot_prompt_similarity"), "to reuse a slot (default: 0.10)"
     ),
-    option("--sleep-idle-seconds SECONDS", _sleep, "idle time after which the server sleeps (default: -1 = never)"),
+    option("--lora-init-without-apply", flag("lora_init_without_apply"), "load adapters only (default: disabled)"),
+    option(
+        "--sleep-idle-seconds SECONDS", sleep_after, "idle time after which the server sleeps (default: -1 = never)"
+    ),
 )
 
 SECTIONS: Mapping[str, tuple[Option, ...]] = {
@@ -512,23 +423,14 @@ _REFUSALS = {
     """,
     "it has no TLS": "--ssl-key-file --ssl-cert-file",
     "it serves no files of its own": "--path --ui-config --webui-config --ui-config-file --webui-config-file",
-    "LoRA adapters are not passed on": "--lora --lora-scaled --lora-init-without-apply",
-    "processor masks and priorities of batches and drafts are not passed on": """
-        -C --cpu-mask -Cr --cpu-range --cpu-strict -Cb --cpu-mask-batch -Crb --cpu-range-batch --cpu-strict-batch
-        --prio-batch --poll-batch --spec-draft-cpu-mask -Cd --cpu-mask-draft --spec-draft-cpu-range -Crd
-        --cpu-range-draft --spec-draft-cpu-strict --cpu-strict-draft --spec-draft-prio --prio-draft
-        --spec-draft-poll --poll-draft --spec-draft-cpu-mask-batch -Cbd --cpu-mask-batch-draft
-        --spec-draft-cpu-strict-batch --cpu-strict-batch-draft --spec-draft-prio-batch --prio-batch-draft
-        --spec-draft-poll-batch --poll-batch-draft
+    "placement of the draft model on processors is not passed on": """
+        --spec-draft-cpu-mask -Cd --cpu-mask-draft --spec-draft-cpu-range -Crd --cpu-range-draft
+        --spec-draft-cpu-strict --cpu-strict-draft --spec-draft-prio --prio-draft --spec-draft-poll --poll-draft
+        --spec-draft-cpu-mask-batch -Cbd --cpu-mask-batch-draft --spec-draft-cpu-strict-batch
+        --cpu-strict-batch-draft --spec-draft-prio-batch --prio-batch-draft --spec-draft-poll-batch
+        --poll-batch-draft
     """,
-    "this kind of speculation is not passed on": """
-        -lcs --lookup-cache-static -lcd --lookup-cache-dynamic --spec-synth-len --spec-synth-rates
-        --spec-draft-backend-sampling --no-spec-draft-backend-sampling --spec-draft-sampling --spec-default
-        --spec-ngram-mod-n-min --spec-ngram-mod-n-max --spec-ngram-mod-n-match --spec-ngram-simple-size-n
-        --spec-ngram-simple-size-m --spec-ngram-simple-min-hits --spec-ngram-map-k-size-n --spec-ngram-map-k-size-m
-        --spec-ngram-map-k-min-hits --spec-ngram-map-k4v-size-n --spec-ngram-map-k4v-size-m
-        --spec-ngram-map-k4v-min-hits
-    """,
+    "this kind of speculation is not passed on": "--spec-synth-len --spec-synth-rates --spec-default",
     "it has been removed from llama-server": """
         --draft --draft-n --draft-max --draft-min --draft-n-min --spec-ngram-size-n --spec-ngram-size-m
         --spec-ngram-min-hits

@@ -75,6 +75,7 @@ class Lifeline:
         signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
         for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
             signal.signal(number, lambda *_: None)  # only to be woken: the number arrives in the pipe
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())  # a mask is inherited, and the server must hear a SIGTERM
         if self._start():
             self._hold(awake)
         return 0

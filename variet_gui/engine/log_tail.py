@@ -29,8 +29,8 @@ class LogTail:
         self.position = 0
         """Bytes read so far."""
 
-    def read(self) -> tuple[str, ...]:
-        """Return the whole lines of the next chunk (at most `CHUNK_BYTES`), without their line ends.
+    def read(self, most_bytes: int = CHUNK_BYTES) -> tuple[str, ...]:
+        """Return the whole lines of the next chunk (at most `most_bytes`), without their line ends.
 
         Empty when there is nothing new, or no file. A file that became shorter is read again from its start; bytes
         that are not UTF-8 become U+FFFD.
@@ -38,7 +38,7 @@ class LogTail:
         Raises:
             OSError: the file is there and cannot be read.
         """
-        chunk = self._next_chunk()
+        chunk = self._next_chunk(most_bytes)
         if not chunk:
             return ()
         *lines, rest = (self._unfinished + chunk).split(b"\n")
@@ -53,14 +53,14 @@ class LogTail:
         unfinished, self._unfinished = self._unfinished, b""
         return (_text(unfinished),) if unfinished else ()
 
-    def _next_chunk(self) -> bytes:
+    def _next_chunk(self, most_bytes: int) -> bytes:
         try:
             with self._path.open("rb", buffering=0) as file:
                 if os.fstat(file.fileno()).st_size < self.position:  # it was truncated, or made anew
                     self.position = 0
                     self._unfinished = b""
                 file.seek(self.position)
-                chunk = file.read(CHUNK_BYTES) or b""
+                chunk = file.read(most_bytes) or b""
         except FileNotFoundError:
             return b""
         self.position += len(chunk)

@@ -91,11 +91,12 @@ def same_model(asked: str | None, answered: str | None) -> bool:
 
 
 def model_argument(argv: Sequence[str]) -> str | None:
-    """Return the model file that a command line names, or None when it names none (-hf, --model-url)."""
-    for flag, value in itertools.pairwise(argv):
-        if flag in ("-m", "--model"):
-            return value
-    return None
+    """Return the model file that a command line names, or None when it names none (-hf, --model-url).
+
+    The last one counts, as with llama-server; the first may belong to a `python -m` in front.
+    """
+    named = [value for flag, value in itertools.pairwise(argv) if flag in ("-m", "--model")]
+    return named[-1] if named else None
 
 
 async def until_port_closed(port: int) -> bool:

@@ -213,5 +213,7 @@ async def _ended(process: Process) -> bool:
 def _own_group() -> dict[str, Any]:
     """Keep Ctrl-C in a terminal away from the sampler: it is for the panel, which then ends the sampler."""
     if sys.platform == "win32":
-        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
-    return {"process_group": 0}
+        options = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+    else:
+        options = {"process_group": 0}
+    return options

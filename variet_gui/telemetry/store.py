@@ -23,7 +23,8 @@ Times: TypeAlias = NDArray[np.float64]
 Values: TypeAlias = NDArray[np.float32]
 
 SLOW_HZ, SLOW_SLOTS = 1, 24 * 3600
-FAST_HZ, FAST_SLOTS = 10, 10 * 60 * 10
+FAST_HZ, FAST_SLOTS = 10, (10 * 60 + 30) * 10
+"""Half a minute more than the ten that are promised, so that a plot of exactly ten minutes is answered from here."""
 HOLD_S = 2.5
 """A value stands until the next one, for this long at most; a longer silence is a gap. A sampler at 1 Hz drifts
 through the one-second slots and skips one now and then: that is no gap."""

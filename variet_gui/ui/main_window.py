@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
+import datetime as dt
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QCloseEvent, QGuiApplication
+from PySide6.QtGui import QCloseEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import (
     QApplication,
     QFrame,
@@ -119,6 +119,11 @@ class MainWindow(QMainWindow):
         self._may_close = True
         self._speeds.stop()
         self.close()
+
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.focusWidget() is None and self.role is not None:
+            self.rail.cards[self.role].setFocus(Qt.FocusReason.OtherFocusReason)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if self._may_close:
@@ -344,8 +349,8 @@ async def _saved_at(path: Path) -> str:
         modified = (await asyncio.to_thread(path.stat)).st_mtime
     except OSError:
         return ""
-    at = datetime.datetime.fromtimestamp(modified).astimezone()
-    today = datetime.datetime.now().astimezone().date()
+    at = dt.datetime.fromtimestamp(modified).astimezone()
+    today = dt.datetime.now().astimezone().date()
     return at.strftime("%H:%M") if at.date() == today else at.strftime("%Y-%m-%d %H:%M")
 
 

@@ -30,9 +30,9 @@ QFrame[look="status"] { background: $bar; border: 0; border-top: 1px solid $line
 QFrame[look="rail"] { background: $rail; border: 0; border-right: 1px solid $line; }
 QFrame[look="card"] { background: $card; border: 1px solid $line; border-radius: ${card_radius}px; }
 QFrame[look="card"]:hover { border-color: $button_line; }
-QFrame[look="card"]:focus { border-color: $quiet; }
+QFrame[look="card"][ring="true"] { border-color: $quiet; }
 QFrame[look="card"][selected="true"] { background: $card_selected; border-color: $accent; }
-QFrame[look="card"][selected="true"]:focus { border-color: $strong; }
+QFrame[look="card"][selected="true"][ring="true"] { border-color: $strong; }
 QFrame[look="bubble"] { background: $card_selected; border: 1px solid $line; border-radius: ${card_radius}px; }
 QFrame[look="composer"] { background: $bar; border: 1px solid $button_line; border-radius: ${card_radius}px; }
 QFrame[look="composer"][drop="true"] { border-color: $accent; }
@@ -106,14 +106,14 @@ QToolButton::menu-indicator, QPushButton::menu-indicator { image: none; width: 0
 
 QFrame[look="segments"] { background: transparent; border: 1px solid $field_line; border-radius: ${radius}px; }
 QToolButton[kind="segment"] {
-  background: transparent; border: 0; border-radius: 5px; color: $quiet; padding: 2px 10px; font-size: ${text_px}px;
+  background: transparent; border: 0; border-radius: 5px; color: $quiet; padding: 2px 8px; font-size: ${text_px}px;
   min-height: 18px;
 }
 QToolButton[kind="segment"]:hover { color: $text; }
 QToolButton[kind="segment"]:checked { background: $chosen; color: $strong; }
 QToolButton[kind="segment"][saved="true"] { text-decoration: underline; }
 QToolButton[kind="segment"][changed="true"]:checked { color: $caution_text; }
-QToolButton[kind="segment"]:focus { border: 1px solid $accent; padding: 1px 9px; }
+QToolButton[kind="segment"]:focus { border: 1px solid $accent; padding: 1px 7px; }
 QToolButton[kind="segment"]:disabled { color: $faint; background: transparent; }
 
 QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {

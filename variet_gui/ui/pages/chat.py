@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QMimeData, Qt, QTimer, QUrl
-from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent, QKeyEvent, QShowEvent
+from PySide6.QtGui import QDesktopServices, QDragEnterEvent, QDropEvent, QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QMessageBox, QVBoxLayout, QWidget
 
 from variet_gui.catalog.tiers import LaunchProfile, Tier
@@ -16,16 +16,17 @@ from variet_gui.ui import theme
 from variet_gui.ui.widgets.buttons import Button
 from variet_gui.ui.widgets.composer import Composer
 from variet_gui.ui.widgets.generation_panel import GenerationPanel
-from variet_gui.ui.widgets.layout import label, row
+from variet_gui.ui.widgets.layout import row
 from variet_gui.ui.widgets.picture_loader import PictureLoader
 from variet_gui.ui.widgets.prompt_edit import pictures_in
 from variet_gui.ui.widgets.situation import situation_of
-from variet_gui.ui.widgets.transcript import Transcript
+from variet_gui.ui.widgets.transcript import RIGHT_PX, Transcript
 
 if TYPE_CHECKING:
     from variet_gui.ui.bridge import Bridge
 
 _SIDE_WIDTH = 300
+_NARROW = 760
 _ACCEPT_MS = 4000
 
 
@@ -48,37 +49,41 @@ class ChatPage(QWidget):
         self._composer.stop_asked.connect(lambda: bridge.stop_answer(self._role))
         self._composer.start_asked.connect(lambda: bridge.start(self._role))
         self._generation = GenerationPanel()
-        self._generation.setFixedWidth(_SIDE_WIDTH)
-        self.corner = self._build_corner()
+        self._new = Button(tr("New conversation"), "plain")
+        self._new.clicked.connect(lambda: self._bridge.new_conversation(self._role))
+        self._settings_button = Button(tr("Generation"), "quiet", "unfold")
+        self._settings_button.setCheckable(True)
+        self._settings_button.toggled.connect(self._arrange)
+        self._settings_button.hide()
         self.setAcceptDrops(True)
+        below = QVBoxLayout()
+        below.setContentsMargins(0, 0, RIGHT_PX, 0)
+        below.addWidget(self._composer)
         talk = QVBoxLayout()
         talk.setContentsMargins(0, 0, 0, 14)
         talk.setSpacing(8)
+        above = row(None, self._settings_button)
+        above.setContentsMargins(0, 6, RIGHT_PX, 0)
+        talk.addLayout(above)
         talk.addWidget(self._transcript, 1)
-        talk.addWidget(self._composer)
-        side = QVBoxLayout()
+        talk.addLayout(below)
+        self._side = QWidget()
+        theme.mark(self._side, look="plain")
+        self._side.setFixedWidth(_SIDE_WIDTH)
+        side = QVBoxLayout(self._side)
         side.setContentsMargins(0, 14, 0, 14)
         side.setSpacing(12)
-        side.addWidget(self.corner)
         side.addWidget(self._generation)
+        side.addLayout(row(self._new, None))
         side.addStretch(1)
         box = QHBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(16)
+        box.setSpacing(0)
         box.addLayout(talk, 1)
-        box.addLayout(side)
+        box.addWidget(self._side)
         bridge.server_changed.connect(self._on_server)
         bridge.draft_changed.connect(self._on_draft)
         bridge.answer_changed.connect(self._on_answer)
-
-    def _build_corner(self) -> QWidget:
-        corner = QWidget()
-        self._talking_to = label("", "quiet", wrap=True)
-        self._new = Button(tr("New conversation"), "quiet")
-        self._new.clicked.connect(lambda: self._bridge.new_conversation(self._role))
-        corner.setLayout(row(self._talking_to, self._new))
-        corner.layout().setStretch(0, 1)
-        return corner
 
     # --------------------------------------------------------------------------------------------------------- showing
 
@@ -91,8 +96,6 @@ class ChatPage(QWidget):
         self._role = role
         self._generation.set_values(self._settings.get(role, {}))
         self._composer.show_role(role)
-        tier = self._tier()
-        self._talking_to.setText(f"{role} · {tier.model_name}" if tier else role)
         self._transcript.set_hint(
             tr("Ask {role} something. Its answers and what they cost in time appear here.", role=role)
         )
@@ -119,6 +122,17 @@ class ChatPage(QWidget):
         super().showEvent(event)
         if self._stale and self._role:
             self._show_all()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _arrange(self) -> None:
+        """In a narrow window the settings make room for the conversation and come when they are asked for."""
+        narrow = self.width() < _NARROW
+        self._settings_button.setVisible(narrow)
+        self._settings_button.set_icon("fold" if self._settings_button.isChecked() else "unfold")
+        self._side.setVisible(not narrow or self._settings_button.isChecked())
 
     def _conversation(self, role: str) -> Conversation:
         return self._bridge.panel.converse.conversation(role)
@@ -187,17 +201,24 @@ class ChatPage(QWidget):
     def _send(self, text: str, pictures: tuple[bytes, ...]) -> None:
         role = self._role
         self._sent[role] = frozenset(m.id for m in self._conversation(role).messages)
-        self._bridge.ask(role, text, pictures, self._generation.values())
+        self._bridge.ask(role, text, pictures, self._sampling())
         self._transcript.follow()
         # Should the message never arrive (a notice then says why), the draft is still there and can be sent again.
         QTimer.singleShot(_ACCEPT_MS, self, lambda: self._give_back(role))
+
+    def _sampling(self) -> dict[str, Any]:
+        """Return what is set, and let the conversation have its system prompt, which is no sampling parameter."""
+        values = self._generation.values()
+        # One reference, read by the core when the next request is made.
+        self._conversation(self._role).system_prompt = values.pop("system_prompt", "")
+        return values
 
     def _give_back(self, role: str) -> None:
         if self._sent.pop(role, None) is not None:
             self._composer.returned(role)
 
     def _regenerate(self) -> None:
-        self._bridge.regenerate(self._role, self._generation.values())
+        self._bridge.regenerate(self._role, self._sampling())
         self._transcript.follow()
 
     def _ask_about_link(self, url: QUrl) -> None:

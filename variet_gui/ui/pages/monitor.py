@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QTimer
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QButtonGroup, QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from variet_gui.events import GpuSample, GpusSampled, HostSampled
 from variet_gui.i18n import Message, tr
@@ -17,6 +17,7 @@ from variet_gui.ui.widgets.figures import MIB_PER_GIB, figure, rate
 from variet_gui.ui.widgets.layout import label, row
 from variet_gui.ui.widgets.plot_clock import SPANS_S, PlotClock
 from variet_gui.ui.widgets.plot_model import Curve, Limit
+from variet_gui.ui.widgets.segments import Segments
 
 if TYPE_CHECKING:
     from variet_gui.ui.bridge import Bridge
@@ -107,24 +108,21 @@ class MonitorPage(QWidget):
 
     def _build_corner(self) -> QWidget:
         corner = QWidget()
-        self._span_buttons = QButtonGroup(self)
-        line = row(spacing=2)
-        for span_s, text in zip(SPANS_S, (tr("10 min"), tr("1 h"), tr("24 h")), strict=True):
-            button = Button(text, "segment")
-            button.setCheckable(True)
-            button.setAccessibleName(tr("Show the last {span}", span=text))
-            self._span_buttons.addButton(button, span_s)
-            line.addWidget(button)
-        self._span_buttons.button(self._clock.span_s).setChecked(True)
-        self._span_buttons.idClicked.connect(self._clock.set_span)
+        spans = zip(SPANS_S, (tr("10 min"), tr("1 h"), tr("24 h")), strict=True)
+        self._spans = Segments([(str(span_s), text) for span_s, text in spans])
+        self._spans.set_accessible_names(tr("Time shown"))
+        self._spans.set_current(str(self._clock.span_s))
+        self._spans.chosen.connect(self._choose_span)
         self._pause = Button(tr("Pause"), "segment")
         self._pause.setCheckable(True)
         self._pause.setToolTip(tr("Hold the picture. Sampling goes on."))
         self._pause.toggled.connect(self._clock.set_paused)
-        line.addSpacing(14)
-        line.addWidget(self._pause)
-        corner.setLayout(line)
+        corner.setLayout(row(self._spans, self._pause, spacing=8))
         return corner
+
+    def _choose_span(self, key: str) -> None:
+        self._clock.set_span(int(key))
+        self._spans.set_current(key)
 
     # ---------------------------------------------------------------------------------------------------------- content
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 SIDE_WIDTH = 400
 SIDE_WIDTH_MIN = 300
+SEARCH_WIDTH = 288
 LIST_WIDTH_MIN = 560
 """Below this width of the list the panels at its right move under it, px."""
 
@@ -136,11 +137,10 @@ class TunePage(QWidget):
 
     def _show_command(self, role: str, changed: tuple[str, ...]) -> None:
         built = self._bridge.panel.tune.command(role)
-        environment = [f"{name}={value}" for name, value in built.environment.items()]
-        self.command.show_command(command.spans(built.argv), changed, environment)
         windows = os.name == "nt"
-        prefix = "" if windows else "".join(f"{pair} " for pair in environment)
-        self.copy.set_text(tr("Copy"), prefix + command.shell_text(built.argv, windows=windows))
+        environment = [f"{name}={value}" for name, value in built.environment.items()]
+        self.command.show_command([(span.text, span.key) for span in built.spans(windows)], changed, environment)
+        self.copy.set_text(tr("Copy"), command.shell_text(built.argv, windows, built.environment))
         self._command_notes.setText("\n".join(str(note) for note in built.notes))
         self._command_notes.setVisible(bool(built.notes))
 
@@ -162,6 +162,9 @@ class TunePage(QWidget):
             self._bridge.revert(self._role, key)
             self._refresh_soon.start()
 
+    def _revert_all(self) -> None:
+        self._revert()
+
     def _draft_changed(self, role: str) -> None:
         if role == self._role:
             self._refresh_soon.start()
@@ -181,7 +184,7 @@ class TunePage(QWidget):
         self.search.textChanged.connect(self.list.set_filter)
         self.advanced.clicked.connect(lambda: self.list.open_advanced(not self.list.advanced_open))
         self.list.advanced_shown.connect(lambda _: self.refresh())
-        self.revert.clicked.connect(lambda: self._revert())
+        self.revert.clicked.connect(self._revert_all)
         self.save.clicked.connect(lambda: self._role and bridge.save(self._role))
         self.save_and_restart.clicked.connect(lambda: self._role and bridge.save_and_restart(self._role))
         self.error.reload_asked.connect(bridge.reload_catalog)
@@ -214,10 +217,9 @@ class TunePage(QWidget):
             panels.addWidget(panel)
         panels.addStretch(1)
         self._side_box.addWidget(self._panels)
-        self.search.setMaximumWidth(320)
+        self.search.setFixedWidth(SEARCH_WIDTH)
 
         top = row(self.search, None, self.differs)
-        top.setStretch(0, 1)
         bar = row(self.advanced, None, self.changes, self.revert, self.save, self.save_and_restart)
         bar.setContentsMargins(0, 8, 0, 12)
         left = QVBoxLayout()
@@ -245,7 +247,7 @@ class TunePage(QWidget):
         self._arrange()
 
     def _arrange(self) -> None:
-        side = min(SIDE_WIDTH, max(SIDE_WIDTH_MIN, round(self.width() * 0.36)))
+        side = min(SIDE_WIDTH, max(SIDE_WIDTH_MIN, round(self.width() * 0.34)))
         narrow = self.width() < LIST_WIDTH_MIN + 16 + SIDE_WIDTH_MIN
         self._side_scroll.setFixedWidth(side)
         if narrow != self._narrow:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from variet_gui.chat.messages import ChatMessage, StreamState
 from variet_gui.events import Timings
 from variet_gui.i18n import ntr, tr
-from variet_gui.ui.widgets.figures import THIN_SPACE, figure, rate, seconds
+from variet_gui.ui.widgets.figures import figure, rate, seconds
 
 SEPARATOR = " · "
 
@@ -62,4 +62,4 @@ def _pictures(timings: Timings) -> list[str]:
 
 def _join(parts: list[str]) -> str:
     # A figure and its unit stay together where the line has to wrap.
-    return SEPARATOR.join(part.replace(" t/s", f"{THIN_SPACE}t/s") for part in parts)
+    return SEPARATOR.join(part.replace(" t/s", "\u00a0t/s") for part in parts)

@@ -8,13 +8,16 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from variet_gui.catalog.parameter_types import Parameter
 from variet_gui.i18n import tr
-from variet_gui.ui.widgets.layout import label
+from variet_gui.ui.widgets.elided_label import ElidedLabel
 from variet_gui.ui.widgets.parameter_editor import VALUE_WIDTH, ParameterEditor
 from variet_gui.ui.widgets.segments import Segments
 
 MAX_SEGMENTS = 5
-_CHARACTERS = 26
-"""Longest row of words that fits beside the value column of a 1280 px window."""
+_WIDEST_PX = 265
+_CHARACTER_PX = 8
+_PADDING_PX = 16
+_MENU_PX = 36
+"""What fits beside the notes of a 1280 px window; a rough measure is enough, the layout does the rest."""
 
 
 class ChoiceEditor(ParameterEditor):
@@ -23,18 +26,18 @@ class ChoiceEditor(ParameterEditor):
     def __init__(self, parameter: Parameter, favourites: Sequence[str] = (), parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
         shown = [choice for choice in (favourites or parameter.choices) if choice in parameter.choices]
-        while len(shown) > 1 and (len(shown) > MAX_SEGMENTS or len("".join(shown)) > _CHARACTERS):
+        while len(shown) > 1 and (len(shown) > MAX_SEGMENTS or _width(shown, parameter.choices) > _WIDEST_PX):
             shown.pop()
         rest = [choice for choice in parameter.choices if choice not in shown]
         self.segments = Segments([(choice, choice) for choice in shown], [(choice, choice) for choice in rest])
-        self._note = label("", "faint")
-        self._note.setFixedWidth(VALUE_WIDTH)
+        self._note = ElidedLabel("", "faint")
+        self._note.setMaximumWidth(VALUE_WIDTH)
         box = QHBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(12)
         box.addWidget(self.segments)
         box.addStretch(1)
-        box.addWidget(self._note)
+        box.addWidget(self._note, 100)
         self.segments.chosen.connect(self.offer)
         self.segments.unset_asked.connect(lambda: self.offer(None))
 
@@ -53,3 +56,8 @@ class ChoiceEditor(ParameterEditor):
             return ""
         default = self.parameter.default
         return self.unset_text if default is None else tr("{unset}: {value}", unset=self.unset_text, value=default)
+
+
+def _width(shown: Sequence[str], choices: Sequence[str]) -> int:
+    menu = 0 if len(shown) == len(choices) else _MENU_PX
+    return menu + sum(len(word) * _CHARACTER_PX + _PADDING_PX for word in shown)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from PySide6.QtCore import QEvent, QSize, Qt
+from PySide6.QtCore import QEvent, QMimeData, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QResizeEvent, QTextBlockFormat, QTextCharFormat, QTextCursor, QTextOption
 from PySide6.QtWidgets import QFrame, QSizePolicy, QTextEdit, QWidget
 
 from variet_gui.ui import theme
+
+
+_LINE_PX = 18
+_JOINER = "\u2060"
+"""Forbids a line break behind the dashes of a flag; taken out again of everything that is copied."""
 
 
 class CommandView(QTextEdit):
@@ -49,11 +54,16 @@ class CommandView(QTextEdit):
 
     def text(self) -> str:
         """Return the whole text that is shown."""
-        return self.toPlainText()
+        return self.toPlainText().replace(_JOINER, "")
 
     def changed_tokens(self) -> tuple[str, ...]:
         """Return the tokens that are set off."""
         return tuple(token for token, key in self._spans if key in self._changed)
+
+    def createMimeDataFromSelection(self) -> QMimeData:
+        data = QMimeData()
+        data.setText(self.textCursor().selection().toPlainText().replace(_JOINER, ""))
+        return data
 
     def sizeHint(self) -> QSize:
         return QSize(240, self.heightForWidth(self.width()))
@@ -90,9 +100,10 @@ class CommandView(QTextEdit):
         for position, (token, key) in enumerate(self._spans):
             if position:
                 cursor.insertText(" ", plain)
-            cursor.insertText(token, marked if key in self._changed else plain)
+            cursor.insertText(token.replace("-", f"-{_JOINER}"), marked if key in self._changed else plain)
         spaced = QTextBlockFormat()
-        spaced.setLineHeight(135, QTextBlockFormat.LineHeightTypes.ProportionalHeight.value)
+        # Fixed: the joiner may come from another font, whose height must not move the lines apart.
+        spaced.setLineHeight(_LINE_PX, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
         cursor.select(QTextCursor.SelectionType.Document)
         cursor.mergeBlockFormat(spaced)
         self.updateGeometry()

@@ -196,7 +196,7 @@ class Composer(QWidget):
             theme.mark(self._frame, drop=True)
             event.acceptProposedAction()
 
-    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
+    def dragLeaveEvent(self, _event: QDragLeaveEvent) -> None:
         theme.mark(self._frame, drop=False)
 
     def dropEvent(self, event: QDropEvent) -> None:

@@ -10,16 +10,18 @@ from variet_gui.ui import theme
 
 
 class ElidedLabel(QLabel):
-    """Takes the room it gets; `mode` says which end is cut."""
+    """Takes the room it gets; `mode` says which end is cut. With fewer than `least` characters it shows nothing."""
 
     def __init__(
         self,
         text: str = "",
         look: str | None = None,
         mode: Qt.TextElideMode = Qt.TextElideMode.ElideRight,
+        least: int = 0,
         parent: QWidget | None = None,
     ) -> None:
         super().__init__(text, parent)
+        self._least = least
         self._mode = mode
         self.setTextFormat(Qt.TextFormat.PlainText)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
@@ -29,13 +31,15 @@ class ElidedLabel(QLabel):
     def minimumSizeHint(self) -> QSize:
         return QSize(8, super().minimumSizeHint().height())
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def paintEvent(self, _event: QPaintEvent) -> None:
         option = QStyleOption()
         option.initFrom(self)
         painter = QPainter(self)
         self.style().drawPrimitive(QStyle.PrimitiveElement.PE_Widget, option, painter, self)
         area = self.contentsRect()
         shown = self.fontMetrics().elidedText(self.text(), self._mode, area.width())
+        if shown != self.text() and len(shown) <= self._least:
+            shown = ""
         self.style().drawItemText(
             painter, area, int(self.alignment()), self.palette(), self.isEnabled(), shown, self.foregroundRole()
         )

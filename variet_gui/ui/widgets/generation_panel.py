@@ -83,7 +83,7 @@ class SettingRow(QWidget):
             value = self._value
         if value is not None and not self._setting.scale.minimum <= value <= self._setting.limit:
             # Below the slider's own end only what makes sense: one token is an answer, a negative temperature is not.
-            value = max(1.0, value) if self._setting.digits == 0 and 1 <= value else self._value
+            value = max(1.0, value) if self._setting.digits == 0 and value >= 1 else self._value
         self.set_value(value)
         self._show()
 

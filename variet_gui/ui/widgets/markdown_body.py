@@ -112,7 +112,7 @@ class MarkdownBody(QTextBrowser):
                 self._settled = settled
                 self._anchor = self.document().characterCount() - 1
             tail = self._text[self._settled :]
-            self._tail_runs = dress(self.document(), self._append(tail)) if tail.strip() else []
+            self._tail_runs = dress(self.document(), self._append(tail), growing=True) if tail.strip() else []
         cursor = QTextCursor(self.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(_CARET, caret_format())
@@ -150,7 +150,7 @@ class MarkdownBody(QTextBrowser):
 
     # ---------------------------------------------------------------------------------------------------------- events
 
-    def loadResource(self, kind: int, name: QUrl | str) -> Any:
+    def loadResource(self, kind: int, _name: QUrl | str) -> Any:
         """Load nothing at all. Qt would fetch a picture from the disk by itself if it got no answer here."""
         if kind == QTextDocument.ResourceType.ImageResource:
             return QImage(1, 1, QImage.Format.Format_ARGB32)

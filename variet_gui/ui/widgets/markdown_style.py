@@ -72,8 +72,11 @@ class Run:
     is_quote: bool = False
 
 
-def dress(document: QTextDocument, first: QTextBlock) -> list[Run]:
-    """Give every block from `first` on its look and return the runs of code and of quotation among them."""
+def dress(document: QTextDocument, first: QTextBlock, *, growing: bool = False) -> list[Run]:
+    """Give every block from `first` on its look and return the runs of code and of quotation among them.
+
+    With `growing`, text (or a caret) will be put into the last block.
+    """
     _dress_tables(document, first)  # ahead of all else: it may take an empty line away
     runs: list[Run] = []
     block = first
@@ -86,12 +89,26 @@ def dress(document: QTextDocument, first: QTextBlock) -> list[Run]:
             runs.append(Run(block.blockNumber(), last.blockNumber()))
         else:
             _dress_text(block)
+            if block.length() == 1 and _ends_table(block.previous()) and not (growing and not block.next().isValid()):
+                _flatten(block)
             if _is_quote(block):
                 joins = bool(runs) and runs[-1].is_quote and runs[-1].last == block.blockNumber() - 1
                 start = runs.pop().first if joins else block.blockNumber()
                 runs.append(Run(start, block.blockNumber(), is_quote=True))
         block = last.next()
     return runs
+
+
+def _flatten(block: QTextBlock) -> None:
+    """Hide the empty block that Qt insists on behind a table."""
+    shape = block.blockFormat()
+    shape.setLineHeight(1, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
+    shape.setBottomMargin(0)
+    QTextCursor(block).setBlockFormat(shape)
+
+
+def _ends_table(block: QTextBlock) -> bool:
+    return block.isValid() and QTextCursor(block).currentTable() is not None
 
 
 def _is_quote(block: QTextBlock) -> bool:
@@ -178,7 +195,9 @@ def _dress_tables(document: QTextDocument, first: QTextBlock) -> None:
             shape.setBorderCollapse(True)
             shape.setCellPadding(5)
             shape.setCellSpacing(0)
-            shape.setTopMargin(2)
+            # The margin of the block above does not reach a table.
+            above = frame.firstCursorPosition().block().previous()
+            shape.setTopMargin(CODE_PADDING + _PARAGRAPH_GAP if is_code(above) else 2)
             shape.setBottomMargin(_PARAGRAPH_GAP)
             frame.setFormat(shape)
             _dress_cells(frame)

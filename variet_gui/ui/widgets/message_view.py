@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QSize, Qt, QUrl, Signal
+from PySide6.QtCore import QSize, QUrl, Signal
 from PySide6.QtGui import QImage
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
@@ -159,10 +159,10 @@ class MessageView(QFrame):
         if not message.reasoning:
             return
         if streaming and not message.text:
-            self._fold.setText(tr("thinking…"))
+            self._fold.setText(tr("Reasoning…"))
         else:
             words = len(message.reasoning.split())
-            self._fold.setText(ntr("thought in {count} word", "thought in {count} words", words))
+            self._fold.setText(ntr("Reasoning · {count} word", "Reasoning · {count} words", words))
         self._reasoning_text = message.reasoning
         if self._fold.isChecked():
             self._reasoning.set_plain(message.reasoning)

@@ -38,7 +38,7 @@ class MeterBar(QWidget):
     def minimumSizeHint(self) -> QSize:
         return QSize(24, self._thickness)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)

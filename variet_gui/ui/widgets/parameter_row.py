@@ -24,7 +24,7 @@ from variet_gui.ui.widgets.split_slider import SplitSlider
 from variet_gui.ui.widgets.switch_editor import PlaceEditor, SwitchEditor
 from variet_gui.ui.widgets.text_editor import TextEditor
 
-LABEL_WIDTH = 190
+LABEL_WIDTH = 184
 ROW_HEIGHT = 34
 FAVOURITES = {"cache_type_k": ("f16", "q8_0", "q5_1", "q4_0"), "cache_type_v": ("f16", "q8_0", "q5_1", "q4_0")}
 """Cache types that operators really choose between; the others stand in the menu behind them."""
@@ -47,7 +47,7 @@ class ParameterRow(QWidget):
         self.editors = (editor,) if companion is None else (editor, companion)
         parameter = editor.parameter
         self._name = ElidedLabel(str(parameter.label))
-        self._flag = ElidedLabel(parameter.short, "faint")
+        self._flag = ElidedLabel(parameter.short, "faint", least=6)
         self._note = label("", "faint", wrap=True)
         self._refusals: dict[str, str] = {}
         self._unsupported = ""
@@ -98,9 +98,7 @@ class ParameterRow(QWidget):
             key = editor.parameter.key
             editor.show_values(values.get(key), saved.get(key), unset(key))
         self.revert.setVisible(self.changed)
-        self.revert.setAccessibleName(
-            tr("{name}: back to the saved value", name=self.editors[0].parameter.label)
-        )
+        self.revert.setAccessibleName(tr("{name}: back to the saved value", name=self.editors[0].parameter.label))
         self._refusals.clear()
         self._show_note()
 

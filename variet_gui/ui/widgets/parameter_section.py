@@ -111,7 +111,7 @@ class ParameterSection(QWidget):
 
     def _name(self) -> None:
         if self._fold is not None:
-            self._fold.setText(f"{self._title.upper()}  {len(self.parameters)}")
+            self._fold.setText(f"{self._title.upper()}  {len(self.parameters)}".replace("&", "&&"))
             self._fold.set_icon("fold" if self._open else "unfold")
             text = tr("{group}, open") if self._open else tr("{group}, folded")
             self._fold.setAccessibleName(text.format(group=self._title))

@@ -49,7 +49,9 @@ class ParameterSlider(ParameterEditor):
         low, high = parameter.slider_range or (0.0, 100.0)
         step = float(parameter.step or (1 if parameter.kind is Kind.INTEGER else 0.01))
         self._scale = SliderScale(
-            float(low), max(float(low), float(high if maximum is None else maximum)), step,
+            float(low),
+            max(float(low), float(high if maximum is None else maximum)),
+            step,
             parameter.scale is Scale.POWER_OF_TWO,
         )
         self._showing = True
@@ -105,6 +107,6 @@ class ParameterSlider(ParameterEditor):
         self.offer(round(value) if self.parameter.kind is Kind.INTEGER else round(value, 6))
 
     def _typed(self, text: str) -> None:
-        plain = text.split("(")[0].replace(THIN_SPACE, "")
+        plain = text.split("(", maxsplit=1)[0].replace(THIN_SPACE, "")
         if not self.offer_text(plain):
             theme.mark(self.field, wrong=True)

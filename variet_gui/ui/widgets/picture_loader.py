@@ -22,7 +22,7 @@ _JPEG_QUALITY = 92
 _VECTOR = frozenset({b"svg", b"svgz", b"pdf"})
 
 
-class PictureRefused(Exception):
+class PictureError(Exception):
     """A picture cannot be used; `message` says why and what to do."""
 
     def __init__(self, message: Message) -> None:
@@ -50,11 +50,11 @@ def load_picture(source: Path | QImage | bytes, name: str = "") -> LoadedPicture
     """Read `source`, turn it as its EXIF data say, scale it to `LONG_SIDE_PX` and encode it. Blocks; use a thread.
 
     Raises:
-        PictureRefused: it is too large, cut off, damaged, or no picture at all.
+        PictureError: it is too large, cut off, damaged, or no picture at all.
     """
     if isinstance(source, QImage):
         if source.isNull():
-            raise PictureRefused(msg("The clipboard holds no picture that can be read. Copy it again."))
+            raise PictureError(msg("The clipboard holds no picture that can be read. Copy it again."))
         return _finish(source, (source.width(), source.height()), name, lossless=True)
     data = source if isinstance(source, bytes) else _read_file(source)
     name = name or ("" if isinstance(source, bytes) else source.name)
@@ -65,10 +65,10 @@ def load_picture(source: Path | QImage | bytes, name: str = "") -> LoadedPicture
     reader = QImageReader(buffer)
     reader.setDecideFormatFromContent(True)
     if not reader.canRead() or reader.format().data() in _VECTOR:
-        raise PictureRefused(msg("This is no picture of a known kind. PNG, JPEG, WebP, GIF and BMP can be read."))
+        raise PictureError(msg("This is no picture of a known kind. PNG, JPEG, WebP, GIF and BMP can be read."))
     size = reader.size()
     if size.isValid() and size.width() * size.height() > MAX_PIXELS:
-        raise PictureRefused(_too_many_pixels(size))
+        raise PictureError(_too_many_pixels(size))
     reader.setAutoTransform(True)
     turned = reader.transformation().value & reader.transformation().TransformationRotate90.value
     original = (size.height(), size.width()) if turned else (size.width(), size.height())
@@ -78,7 +78,7 @@ def load_picture(source: Path | QImage | bytes, name: str = "") -> LoadedPicture
     lossless = reader.format().data() != b"jpeg"
     image = reader.read()
     if image.isNull():
-        raise PictureRefused(
+        raise PictureError(
             msg("The picture could not be read ({reason}). Save it anew and try again.", reason=reader.errorString())
         )
     if not size.isValid():
@@ -136,9 +136,9 @@ class PictureLoader(QObject):
     def _load(self, ticket: int, source: Path | QImage | bytes, name: str) -> None:
         try:
             picture = load_picture(source, name)
-        except PictureRefused as refused:
+        except PictureError as refused:
             self.refused.emit(ticket, refused.message)
-        except Exception as error:  # noqa: BLE001 - an error here would be lost with the thread; the operator waits
+        except Exception as error:
             log.exception("a picture could not be loaded")
             self.refused.emit(ticket, msg("The picture could not be read: {reason}.", reason=error))
         else:
@@ -157,9 +157,9 @@ class _Work(QRunnable):
 def _read_file(path: Path) -> bytes:
     try:
         if path.is_dir():
-            raise PictureRefused(msg("{path} is a folder. Choose a picture in it.", path=path))
+            raise PictureError(msg("{path} is a folder. Choose a picture in it.", path=path))
         if path.stat().st_size > MAX_BYTES:
-            raise PictureRefused(
+            raise PictureError(
                 msg(
                     "{name} has {size} MB; pictures may have {limit} MB at most. Make it smaller first.",
                     name=path.name,
@@ -170,7 +170,7 @@ def _read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise PictureRefused(msg("{path} cannot be read: {reason}.", path=path, reason=reason)) from error
+        raise PictureError(msg("{path} cannot be read: {reason}.", path=path, reason=reason)) from error
 
 
 def _check(data: bytes) -> None:
@@ -179,11 +179,11 @@ def _check(data: bytes) -> None:
     except ImageError as error:
         # Qt reads more kinds than the engine; what is sent is always encoded anew.
         if error.code != "unknown_format":
-            raise PictureRefused(error.message) from error
+            raise PictureError(error.message) from error
     # libjpeg fills what is missing with grey and calls it a picture. Scan data cannot contain these two markers, and
     # the end of an embedded thumbnail comes before the last scan.
     if data.startswith(b"\xff\xd8\xff") and data.rfind(b"\xff\xd9") < data.rfind(b"\xff\xda"):
-        raise PictureRefused(msg("The JPEG picture is cut off: its end is missing. Copy or download it again."))
+        raise PictureError(msg("The JPEG picture is cut off: its end is missing. Copy or download it again."))
 
 
 def _finish(image: QImage, original: tuple[int, int], name: str, *, lossless: bool) -> LoadedPicture:
@@ -206,7 +206,7 @@ def _finish(image: QImage, original: tuple[int, int], name: str, *, lossless: bo
     buffer.open(QIODevice.OpenModeFlag.WriteOnly)
     written = image.save(buffer, "PNG") if lossless else image.save(buffer, "JPEG", _JPEG_QUALITY)
     if not written:
-        raise PictureRefused(msg("The picture could not be prepared for sending. Save it as PNG and try again."))
+        raise PictureError(msg("The picture could not be prepared for sending. Save it as PNG and try again."))
     preview = image
     if max(image.width(), image.height()) > PREVIEW_PX:
         preview = image.scaled(

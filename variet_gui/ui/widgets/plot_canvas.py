@@ -178,7 +178,7 @@ class PlotCanvas(pg.PlotWidget):
         """Let the page scroll."""
         event.ignore()
 
-    def drawForeground(self, painter: QPainter, rect: QRectF | QRect) -> None:
+    def drawForeground(self, painter: QPainter, _rect: QRectF | QRect) -> None:
         """Paint all words in one go: text items of their own cost more, and these are placed to the pixel."""
         painter.save()
         painter.resetTransform()
@@ -250,10 +250,10 @@ class PlotCanvas(pg.PlotWidget):
         # room for the words on the highest line.
         height = max(float(self.height()), 40.0)
         per_px = self._top / max(height - _TOP_PX - self._band_px(), 10.0)
-        wanted = (-self._span_s, 0.0, -self._band_px() * per_px, self._top + _TOP_PX * per_px)
-        if wanted != self._range:
-            self._range = wanted
-            self._box.setRange(xRange=wanted[:2], yRange=wanted[2:], padding=0, disableAutoRange=True)
+        edges = (-self._span_s, 0.0, -self._band_px() * per_px, self._top + _TOP_PX * per_px)
+        if edges != self._range:
+            self._range = edges
+            self._box.setRange(xRange=edges[:2], yRange=edges[2:], padding=0, disableAutoRange=True)
         self.viewport().update()
 
     def _band_px(self) -> float:

@@ -95,11 +95,12 @@ def place_labels(
     """Give every label a left edge and a row so that none overlaps another or leaves the plot.
 
     Args:
-        positions: where each label wants its left edge, px, ascending; `flip` px left of it stands its line.
+        positions: where each label wants its left edge, px, ascending.
         widths: width of each label, px.
         available: width of the plot, px.
         rows: how many rows there are.
         gap: least distance between two labels of one row, px.
+        flip: distance between a label and its line, px.
 
     Returns:
         For each label (left edge, row from 0), or None when there is no room. The newest labels (the last) win.

@@ -26,8 +26,8 @@ class SearchField(QLineEdit):
         else:
             super().keyPressEvent(event)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        super().paintEvent(event)
+    def paintEvent(self, _event: QPaintEvent) -> None:
+        super().paintEvent(_event)
         painter = QPainter(self)
         box = QRectF(9, (self.height() - _ICON_PX) / 2, _ICON_PX, _ICON_PX)
         icons.paint(painter, "search", box, theme.colour("faint"))

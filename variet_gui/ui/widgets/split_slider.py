@@ -12,7 +12,8 @@ from variet_gui.events import ParameterValue
 from variet_gui.forecast.placement import DeviceShare, describe, gpu_layer_count, placement, split_for_layers
 from variet_gui.i18n import ntr, tr
 from variet_gui.ui import theme
-from variet_gui.ui.widgets.layout import label, row
+from variet_gui.ui.widgets.elided_label import ElidedLabel
+from variet_gui.ui.widgets.layout import row
 from variet_gui.ui.widgets.parameter_editor import VALUE_WIDTH, ParameterEditor
 from variet_gui.ui.widgets.track_slider import TrackSlider
 from variet_gui.ui.widgets.unit_field import UnitField
@@ -35,8 +36,8 @@ class SplitSlider(ParameterEditor):
         self.field = UnitField()
         self.field.setFixedWidth(VALUE_WIDTH)
         self.field.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.left = label("", "faint")
-        self.right = label("", "faint")
+        self.left = ElidedLabel("", "faint")
+        self.right = ElidedLabel("", "faint", Qt.TextElideMode.ElideLeft)
         grid = QGridLayout(self)
         grid.setContentsMargins(0, 0, 0, 0)
         grid.setHorizontalSpacing(12)
@@ -153,5 +154,7 @@ def _first_share(parts: Sequence[float]) -> float | None:
 def _share_words(share: DeviceShare) -> str:
     device = tr("the CPU") if share.device is None else tr("GPU {index}", index=share.device)
     if share.has_output:
-        return ntr("{count} layer + output on {device}", "{count} layers + output on {device}", share.layers, device=device)
+        return ntr(
+            "{count} layer + output on {device}", "{count} layers + output on {device}", share.layers, device=device
+        )
     return ntr("{count} layer on {device}", "{count} layers on {device}", share.layers, device=device)

@@ -48,7 +48,7 @@ class StateShape(QWidget):
             self._state = state
             self.update()
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         colour = theme.colour(COLOURS[self._state])

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from variet_gui.catalog.parameter_types import Parameter
 from variet_gui.i18n import tr
+from variet_gui.ui.widgets.elided_label import ElidedLabel
 from variet_gui.ui.widgets.layout import label
 from variet_gui.ui.widgets.parameter_editor import VALUE_WIDTH, ParameterEditor
 from variet_gui.ui.widgets.segments import Segments
@@ -20,15 +21,15 @@ class SwitchEditor(ParameterEditor):
         super().__init__(parameter, parent)
         self.switch = Switch()
         self._word = label("", "quiet")
-        self._note = label("", "faint")
-        self._note.setFixedWidth(VALUE_WIDTH)
+        self._note = ElidedLabel("", "faint")
+        self._note.setMaximumWidth(VALUE_WIDTH)
         box = QHBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(12)
         box.addWidget(self.switch)
         box.addWidget(self._word)
         box.addStretch(1)
-        box.addWidget(self._note)
+        box.addWidget(self._note, 100)
         self.switch.switched.connect(self.offer)
         self.switch.unset_asked.connect(lambda: self.offer(None))
 

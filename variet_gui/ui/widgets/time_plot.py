@@ -27,7 +27,6 @@ from variet_gui.ui.widgets.plot_scale import (
     with_visible_runs,
 )
 
-
 _FRESH_S = 5.0
 _TEXT_TOKENS = {"gpu0": "accent", "gpu1": "good_text", "compute": "caution_text", "failure": "failure_text"}
 """Words need more contrast than lines; these tokens are the same hue made for words."""

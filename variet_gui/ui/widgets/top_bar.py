@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QSizePolicy, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenu, QWidget
 
 from variet_gui.i18n import LANGUAGES, tr
 from variet_gui.ui import theme
@@ -32,7 +32,6 @@ class TopBar(QFrame):
         theme.mark(self, look="top")
         self.setFixedHeight(HEIGHT)
         self.meters = MeterStrip()
-        self.meters.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Preferred)
         self.language = IconButton("globe", tr("Language"))
         self.theme = IconButton("system", tr("Light or dark"))
         self.stop_all = Button(tr("Stop all"), "danger")
@@ -42,7 +41,7 @@ class TopBar(QFrame):
         box.setSpacing(8)
         box.addWidget(label(title, "title"))
         box.addSpacing(10)
-        box.addWidget(self.meters, 1)
+        box.addWidget(self.meters)
         box.addStretch(1)
         for button in (self.language, self.theme, self.stop_all):
             box.addWidget(button)

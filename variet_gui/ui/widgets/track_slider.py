@@ -57,7 +57,7 @@ class TrackSlider(QSlider):
     def minimumSizeHint(self) -> QSize:
         return QSize(80, 24)
 
-    def paintEvent(self, event: QPaintEvent) -> None:
+    def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
@@ -66,7 +66,7 @@ class TrackSlider(QSlider):
         groove = QRectF(0, middle - GROOVE_PX / 2, self.width(), GROOVE_PX)
         painter.setBrush(theme.colour(self._right if self.isEnabled() else "track"))
         painter.drawRoundedRect(groove, 2, 2)
-        if self.isEnabled() and not self._hollow:
+        if self.isEnabled() and not self._hollow and self._fraction() > 0:
             groove.setWidth(x)
             painter.setBrush(theme.colour(self._left))
             painter.drawRoundedRect(groove, 2, 2)

@@ -16,7 +16,8 @@ from variet_gui.ui.widgets.picture_loader import PictureLoader
 
 _SPACING = 12
 _NEAR_BOTTOM_PX = 12
-_RIGHT_PX = 6
+RIGHT_PX = 16
+"""Between the bubbles and the right edge; the scroll bar appears in it, so that nothing moves when it does."""
 
 
 class Transcript(QScrollArea):
@@ -36,14 +37,15 @@ class Transcript(QScrollArea):
         inner = QWidget()
         theme.mark(inner, look="plain")
         self._box = QVBoxLayout(inner)
-        self._box.setContentsMargins(0, 14, _RIGHT_PX, 14)
+        self._box.setContentsMargins(0, 14, RIGHT_PX, 14)
         self._box.setSpacing(_SPACING)
         self._hint = label("", "quiet", wrap=True)
         self._hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._box.addWidget(self._hint, 1)
         self._box.addStretch(1)
         self.setWidget(inner)
-        self.verticalScrollBar().valueChanged.connect(self._scrolled)
+        # What the operator does, and only that: the value also changes when the bubbles do.
+        self.verticalScrollBar().actionTriggered.connect(self._scrolled)
         self.verticalScrollBar().rangeChanged.connect(self._grown)
 
     def set_hint(self, text: str) -> None:
@@ -106,11 +108,16 @@ class Transcript(QScrollArea):
             self._follows = True
 
     def _available(self) -> int:
-        return max(self.viewport().width() - _RIGHT_PX - 32, 200)
+        return max(self.width() - RIGHT_PX - 32, 200)
 
-    def _scrolled(self, value: int) -> None:
-        self._follows = value >= self.verticalScrollBar().maximum() - _NEAR_BOTTOM_PX
+    def _scrolled(self, _action: int) -> None:
+        bar = self.verticalScrollBar()
+        self._follows = bar.sliderPosition() >= bar.maximum() - _NEAR_BOTTOM_PX
 
     def _grown(self, _minimum: int, maximum: int) -> None:
+        bar = self.verticalScrollBar()
+        margins = self._box.contentsMargins()
+        margins.setRight(RIGHT_PX - (bar.sizeHint().width() if maximum > 0 else 0))
+        self._box.setContentsMargins(margins)
         if self._follows:
-            self.verticalScrollBar().setValue(maximum)
+            bar.setValue(maximum)
