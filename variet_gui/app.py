@@ -14,18 +14,22 @@ from PySide6.QtCore import QLibraryInfo, QLocale, QObject, QSocketNotifier, QTim
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from variet_gui import __version__, assets, i18n
-from variet_gui.events import NoticeRaised
 from variet_gui.helpers import Helper, run_helper
 from variet_gui.i18n import tr
 from variet_gui.panel.logging_setup import PanelLog
 from variet_gui.panel.panel import Panel, PanelOptions
 from variet_gui.panel.paths import DataFolderHeld
+from variet_gui.ui import theme
 from variet_gui.ui.bridge import Bridge
 from variet_gui.ui.core_thread import CoreThread
+from variet_gui.ui.fix_dialogs import FixDialogs
 from variet_gui.ui.icons import app_icon
-from variet_gui.ui.main_window import MainWindow
+from variet_gui.ui.main_window import MainWindow, Page
+from variet_gui.ui.pages.chat import ChatPage
+from variet_gui.ui.pages.log import LogPage
+from variet_gui.ui.pages.monitor import MonitorPage
+from variet_gui.ui.pages.tune import TunePage
 from variet_gui.ui.single_instance import SingleInstance
-from variet_gui.ui.theme import ThemeManager
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +43,10 @@ class Application(QObject):
         super().__init__()
         self._qt = qt
         self.panel = panel
-        self._panel_log = panel_log
         self._core = CoreThread(panel_log.on_loop_exception)
         self._core.start()
         self.bridge = Bridge(panel, self._core, self)
-        self.theme = ThemeManager(qt, panel.settings.theme)
+        theme.apply(qt, panel.settings.theme)
         self.window: MainWindow | None = None
         self._qt_translator: QTranslator | None = None
         self._use_language(panel.settings.language)
@@ -58,11 +61,12 @@ class Application(QObject):
     def quit(self) -> None:
         """Close in order: servers first, then the window, then the program."""
         if self.window is not None:
-            self.window.show_closing()
-        self.bridge.close()
+            self.window.close()  # refused at first: it covers itself and asks for `_close_panel`
+        else:
+            self.bridge.close()
 
     def raise_window(self) -> None:
-        """Bring the window to the front: a second start asked for it."""
+        """Bring the window to the front, as a second start asks."""
         if self.window is not None:
             self.window.showNormal()
             self.window.raise_()
@@ -78,11 +82,7 @@ class Application(QObject):
     def change_theme(self, choice: str) -> None:
         """Use another theme at once."""
         self.panel.change_settings(theme=choice)
-        self.theme.choose(choice)
-
-    def notify(self, notice: NoticeRaised) -> None:
-        """Publish a notice from any thread."""
-        self.panel.events.publish(notice)
+        theme.apply(self._qt, choice)
 
     def _use_language(self, choice: str) -> None:
         code = i18n.set_language(choice)
@@ -97,26 +97,42 @@ class Application(QObject):
             self._qt_translator = translator
 
     def _show_window(self) -> None:
-        self.window = MainWindow(self.bridge, self.theme)
-        self.window.close_asked.connect(self.quit)
-        self.window.language_chosen.connect(self.change_language)
-        self.window.theme_chosen.connect(self.change_theme)
+        self.window = self._make_window()
         self.window.show()
+
+    def _make_window(self) -> MainWindow:
+        pages = [
+            Page("tune", tr("Tune"), TunePage(self.bridge)),
+            Page("monitor", tr("Monitor"), MonitorPage(self.bridge)),
+            Page("chat", tr("Chat & vision"), ChatPage(self.bridge)),
+            Page("log", tr("Log"), LogPage(self.bridge)),
+        ]
+        window = MainWindow(self.bridge, pages, language=self.panel.settings.language)
+        window.closing.connect(self.bridge.close)
+        window.language_chosen.connect(self.change_language)
+        window.theme_chosen.connect(self.change_theme)
+        window.fix_asked.connect(FixDialogs(self.bridge, window).carry_out)
+        return window
 
     def _rebuild_window(self) -> None:
         old = self.window
         if old is None or self.bridge.is_closing:
             return
-        state = old.view_state()
-        self._show_window()
-        assert self.window is not None
-        self.window.restore_view_state(state)
-        old.discard()
+        new = self._make_window()
+        new.restoreGeometry(old.saveGeometry())
+        if old.role is not None:
+            new.rail.select(old.role)
+        new.tabs.setCurrentIndex(old.tabs.currentIndex())
+        new.show()
+        self.window = new
+        old.finish_close()
+        old.deleteLater()
 
     def _finish(self) -> None:
         self._signals.close()
         if self.window is not None:
-            self.window.discard()
+            self.window.finish_close()
+            self.window.deleteLater()
             self.window = None
         self._core.finish()
         self._core.join(5.0)

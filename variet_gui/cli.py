@@ -13,7 +13,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn, TypeAlias
 
 from pydantic import BaseModel
 
@@ -34,6 +34,8 @@ from variet_gui.panel.paths import DataFolderHeld
 from variet_gui.panel.shapes import ErrorShape
 
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
+
+Command: TypeAlias = Callable[[Panel, argparse.Namespace], Awaitable[int]]
 
 
 class UsageError(Exception):
@@ -57,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 async def _run(options: argparse.Namespace) -> int:
-    command: Callable[[Panel, argparse.Namespace], Awaitable[int]] = options.run
+    command: Command = options.run
     try:
         panel = Panel(PanelOptions(options.config, options.data_dir, options.demo), os.environ)
     except OSError as error:
@@ -65,8 +67,8 @@ async def _run(options: argparse.Namespace) -> int:
     try:
         await panel.open(sampling=False)
         if panel.tune.catalog_error is not None and command is not _doctor:
-            error = panel.tune.catalog_error
-            return _fail(options, ErrorShape(error=str(error.message), code="bad_catalog"), WRONG_USAGE)
+            bad = panel.tune.catalog_error.message
+            return _fail(options, ErrorShape(error=str(bad), code="bad_catalog"), WRONG_USAGE)
         return await command(panel, options)
     except UsageError as error:
         return _fail(options, ErrorShape(error=str(error.message), code="usage"), WRONG_USAGE)
@@ -240,25 +242,24 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     common = _Parser(add_help=False)
-    # SUPPRESS: a value given before the sub-command must not be overwritten by the sub-command's default.
-    for words in (common,):
-        words.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=tr("one JSON document"))
-        words.add_argument("--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=tr("the catalog to use"))
-        words.add_argument(
-            "--data-dir", type=Path, default=argparse.SUPPRESS, metavar="DIR", help=tr("the folder for logs and state")
-        )
-        words.add_argument(
-            "--demo", action="store_true", default=argparse.SUPPRESS, help=tr("small model, simulated GPUs")
-        )
-        words.add_argument(
-            "--lang", choices=["system", *i18n.LANGUAGES], default=argparse.SUPPRESS, help=tr("language of the output")
-        )
+
+    def option(*names: str, **about: Any) -> None:
+        # SUPPRESS: a value given before the sub-command must not be overwritten by the sub-command's default.
+        common.add_argument(*names, default=argparse.SUPPRESS, **about)
+
+    option("--json", action="store_true", help=tr("one JSON document"))
+    option("--config", type=Path, metavar="FILE", help=tr("the catalog to use"))
+    option("--data-dir", type=Path, metavar="DIR", help=tr("the folder for logs and state"))
+    option("--demo", action="store_true", help=tr("small model, simulated GPUs"))
+    option("--lang", choices=["system", *i18n.LANGUAGES], help=tr("language of the output"))
     parser = _Parser(prog="variet", description=tr("The Variet control panel in a terminal."), parents=[common])
     parser.add_argument("--version", action="version", version=f"variet {__version__}")
     parser.set_defaults(json=False, config=None, data_dir=None, demo=False, lang="system")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    def add(name: str, run: Callable[[Panel, argparse.Namespace], Awaitable[int]], text: str) -> argparse.ArgumentParser:
+    def add(
+        name: str, run: Callable[[Panel, argparse.Namespace], Awaitable[int]], text: str
+    ) -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=text, description=text, parents=[common])
         command.set_defaults(run=run)
         return command
@@ -276,7 +277,9 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument("--verbose", action="store_true", help=tr("print the server's own log as well"))
     chat = with_role(add("chat", _chat, tr("ask a tier one question; it is started for that if it does not run")))
     chat.add_argument("prompt", metavar="PROMPT")
-    chat.add_argument("--image", action="append", type=Path, default=[], metavar="FILE", help=tr("a picture to show it"))
+    chat.add_argument(
+        "--image", action="append", type=Path, default=[], metavar="FILE", help=tr("a picture to show it")
+    )
     chat.add_argument("--temperature", type=float, metavar="T")
     chat.add_argument("--max-tokens", type=int, metavar="N")
     add("doctor", _doctor, tr("say what is wrong with this computer's set-up and what to do"))

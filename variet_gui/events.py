@@ -222,7 +222,7 @@ class LogAppended:
 
 @dataclass(frozen=True, slots=True)
 class GpusSampled:
-    """One round of the GPU sampler. Empty samples with a `problem`: no driver, and why."""
+    """One round of the GPU sampler. A `problem` without samples: no driver, and why; with samples: one card is lost."""
 
     at: float
     samples: tuple[GpuSample, ...]
@@ -291,6 +291,14 @@ class AnswerChanged:
     message_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class PictureRead:
+    """A server has read a picture; its log says how long that took, encoding and decoding together."""
+
+    role: str
+    milliseconds: float
+
+
 Event: TypeAlias = (
     ServerStateChanged
     | LogAppended
@@ -301,6 +309,7 @@ Event: TypeAlias = (
     | CatalogChanged
     | NoticeRaised
     | AnswerChanged
+    | PictureRead
 )
 
 

@@ -9,12 +9,19 @@ from types import SimpleNamespace
 from typing import Any
 
 from tests.gui.fake_bridge import FakeBridge
-from variet_gui import assets
+from tests.support.catalogs import tier, write_catalog
 from variet_gui.chat.conversation import Conversation, Sampling
 from variet_gui.client.api import ChatRequest
 from variet_gui.client.stream import StreamEvent
 from variet_gui.events import AnswerChanged, Event, EventStream, ServerState, ServerStatus
 from variet_gui.telemetry.store import MetricStore
+
+
+def write_tiers(folder: Path) -> Path:
+    """Write a catalog of three tiers: one with vision and a target, one with vision, one without either."""
+    fast = {**tier("fast", folder / "a.gguf", port=8081, mmproj="a.mmproj.gguf"), "acceptance": {"min_tps": 70.0}}
+    balanced = tier("balanced", folder / "b.gguf", port=8082, mmproj="b.mmproj.gguf")
+    return write_catalog(folder / "tiers.json", [fast, balanced, tier("deep-coder", folder / "c.gguf", port=8083)])
 
 
 class ScriptedApi:
@@ -43,8 +50,8 @@ class ScriptedApi:
 class PagesBridge(FakeBridge):
     """`spin` runs the core's loop for a moment, in the thread of the test."""
 
-    def __init__(self, *, catalog: Path | None = None) -> None:
-        super().__init__(catalog or assets.config_template("engine_models.json"), Path("models"))
+    def __init__(self, catalog: Path) -> None:
+        super().__init__(catalog, catalog.parent)
         self.loop = asyncio.new_event_loop()
         self.events = EventStream()
         self.events.subscribe(self._receive)

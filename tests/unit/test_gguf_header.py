@@ -8,6 +8,7 @@ import struct
 import tarfile
 from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -298,12 +299,14 @@ def real_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def weights_per_device(header: GgufHeader, flags: list[str], n_devices: int) -> list[float]:
     """Add up the weights on each device as llama.cpp does, MiB: 128-byte alignment, tied embeddings twice."""
-    options = dict(zip(flags[::2], flags[1::2], strict=False)) if len(flags) % 2 == 0 else {}
+    options = {flag: value for flag, value in pairwise(flags) if flag.startswith("-")}
     split = [float(part) for part in options["-ts"].split(",")] if "-ts" in options else None
     if "-dev" in options:
         n_devices = len(options["-dev"].split(","))
-    placed = placement(header.block_count or 0, int(options["-ngl"]), split, [1.0] * n_devices)
-    chosen = overrides(n_cpu_moe=int(options.get("-ncmoe", 0)), override_tensor=options.get("-ot", ""))
+    placed = placement(header.block_count or 0, int(options.get("-ngl", -1)), split, [1.0] * n_devices)
+    chosen = overrides(
+        cpu_moe="-cmoe" in flags, n_cpu_moe=int(options.get("-ncmoe", 0)), override_tensor=options.get("-ot", "")
+    )
     kept = overridden((part.name for part in header.tensors), chosen)
     tied = all(part.name != "output.weight" for part in header.tensors)
     sizes: Counter[int | None] = Counter()

@@ -131,7 +131,7 @@ def test_that_every_layer_has_one_place_and_the_order_of_devices_is_kept(
 
 
 def test_that_a_split_that_is_not_possible_is_refused() -> None:
-    with pytest.raises(ValueError, match="32 leave the CPU|31 leave the CPU"):
+    with pytest.raises(ValueError, match="31 leave the CPU"):
         split_for_layers(32, 30)
     with pytest.raises(ValueError, match="cannot be placed"):
         split_for_layers((-1,), 30)

@@ -101,11 +101,16 @@ def build(
         argv.append("--metrics")
     extra, dropped = _usable_extras(profile.extra_arguments)
     own, refused = _usable_environment(profile.environment)
+    unknown = [
+        msg("No launch parameter is called {key}; it was left off.", key=key)
+        for key in profile.values
+        if not any(parameter.key == key for parameter in PARAMETERS)
+    ]
     return Command(
         argv=(*argv, *extra),
         environment={**FIXED_ENVIRONMENT, **own},
         removed_environment=tuple(sorted(name for name in inherited if is_scrubbed(name))),
-        notes=(*notes, *dropped, *refused),
+        notes=(*notes, *unknown, *dropped, *refused),
         inherited_environment={
             name: value
             for name, value in sorted(inherited.items())
@@ -139,7 +144,8 @@ def shell_text(argv: Sequence[str], windows: bool = False, environment: Mapping[
 def spans(argv: Sequence[str], *, windows: bool = False, program_words: int | None = None) -> tuple[Span, ...]:
     """Return the words of `argv`, quoted, with the parameter that each belongs to.
 
-    Joined by spaces they are `shell_text(argv, windows)`. `program_words` is how many of them name the program; None: found out.
+    Joined by spaces they are `shell_text(argv, windows)`. `program_words` is how many of them name the program;
+    None: found out.
     """
     if program_words is None:
         helper = Helper.EMBEDDED_ENGINE.value

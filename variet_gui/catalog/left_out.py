@@ -26,7 +26,8 @@ class Reason(Enum):
     SPECIALIST = "specialist"
     VIDEO = "video"
     WEB_PAGE = "web page"
-    GONE = "gone"
+    NO_EFFECT = "no effect"
+    REMOVED = "removed"
 
     @property
     def text(self) -> Message:
@@ -63,7 +64,8 @@ _TEXTS = {
     Reason.SPECIALIST: msg("It is for measuring or developing llama.cpp."),
     Reason.VIDEO: msg("It concerns video, which the panel does not send."),
     Reason.WEB_PAGE: msg("It concerns llama-server's own web page, which the panel turns off, or pages that call it."),
-    Reason.GONE: msg("llama-server no longer takes it, or takes it without effect."),
+    Reason.NO_EFFECT: msg("It does nothing any more."),
+    Reason.REMOVED: msg("It was removed from llama-server."),
 }
 
 
@@ -217,14 +219,14 @@ LEFT_OUT: tuple[LeftOut, ...] = (
     ),
     *_flags(Reason.SPECIALIST, 2, "--control-vector-layer-range"),
     *_flags(Reason.VIDEO, 1, "--video-fps", "--video-timestamp-interval", "--video-ffmpeg-dir"),
+    *_flags(Reason.NO_EFFECT, 1, "-dt --defrag-thold"),
     *_flags(
-        Reason.GONE,
+        Reason.REMOVED,
         1,
-        "-dt --defrag-thold",
         "--spec-draft-ctx-size --ctx-size-draft -cd",
         "--spec-ngram-size-n",
         "--spec-ngram-size-m",
         "--spec-ngram-min-hits",
     ),
-    *_flags(Reason.GONE, 2, "--spec-replace --spec-draft-replace"),
+    *_flags(Reason.REMOVED, 2, "--spec-replace --spec-draft-replace"),
 )

@@ -921,12 +921,24 @@ _LOADING = (
         environment="LLAMA_ARG_LOAD_MODE",
         replaced=(
             Removed(
-                "--no-mmap", _REMOVED_LOAD_MODE, since_build=10884, becomes="none", environment=("LLAMA_ARG_NO_MMAP",)
+                "--no-mmap",
+                _REMOVED_LOAD_MODE,
+                since_build=10884,
+                becomes="none",
+                cancels=("--mmap",),
+                environment=("LLAMA_ARG_NO_MMAP",),
             ),
             Removed(
                 "--mlock", _REMOVED_LOAD_MODE, since_build=10884, becomes="mmap+mlock", environment=("LLAMA_ARG_MLOCK",)
             ),
-            Removed("--mmap", _REMOVED_LOAD_MODE, since_build=10884, becomes="mmap", environment=("LLAMA_ARG_MMAP",)),
+            Removed(
+                "--mmap",
+                _REMOVED_LOAD_MODE,
+                since_build=10884,
+                becomes="mmap",
+                cancels=("--no-mmap",),
+                environment=("LLAMA_ARG_MMAP",),
+            ),
             Removed(
                 "--direct-io",
                 _REMOVED_LOAD_MODE,
@@ -937,19 +949,19 @@ _LOADING = (
             ),
             Removed(
                 "--no-direct-io",
-                msg(
-                    "this flag was removed from llama-server; files are read that way unless --load-mode says otherwise"
-                ),
+                msg("this flag was removed from llama-server; files are read so unless --load-mode says otherwise"),
                 aliases=("-ndio",),
                 since_build=10884,
+                cancels=("--direct-io",),
             ),
         ),
         replaced_together=(
-            (frozenset({"--mlock", "--no-mmap"}), "mlock"),
-            (frozenset({"--mlock", "--mmap"}), "mmap+mlock"),
+            # Direct input replaced the memory map where both were asked for (llama-model-loader.cpp, before b10884).
             (frozenset({"--direct-io", "--no-mmap"}), "dio"),
             (frozenset({"--direct-io", "--mmap"}), "dio"),
             (frozenset({"--direct-io", "--mlock"}), "dio"),
+            (frozenset({"--mlock", "--no-mmap"}), "mlock"),
+            (frozenset({"--mlock", "--mmap"}), "mmap+mlock"),
         ),
         older_forms=(
             OlderForm("auto", ()),

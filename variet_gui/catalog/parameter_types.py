@@ -110,6 +110,8 @@ class Removed:
     becomes: ParameterValue | None = None
     """The parameter's value when the flag stands there; None with `takes_value`: the value behind it is carried over;
     None without: the flag has no effect any more."""
+    cancels: tuple[str, ...] = ()
+    """Removed flags that it took back when they stood before it."""
     environment: tuple[str, ...] = ()
     """LLAMA_ARG_* variables that meant the same."""
 

@@ -10,7 +10,11 @@ when the model is loaded, by the signal itself (-15, -2) while it loads. Two fac
 its constructor and its destructor hold Python's global lock, so that no Python code runs while a model loads, and the
 destructor never returns while a client is connected. The load therefore runs in a second thread that, like all the
 library's own threads, has the signals blocked, while the main thread lets them act by default; once loaded, the main
-thread takes them itself and leaves without the destructor.
+thread takes them itself and leaves without the destructor. Between the first 200 of `/health` and that moment lie a few
+milliseconds in which a signal still ends it as during the load.
+
+Unlike llama-server's, the library's log has no line about layers offloaded where it was built without GPU support, and
+its own lines are headed `srv          init:`, not `srv  llama_server:`.
 """
 
 from __future__ import annotations

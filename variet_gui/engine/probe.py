@@ -11,7 +11,9 @@ import hashlib
 import logging
 import os
 import re
+import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -58,15 +60,20 @@ async def probe(binary: EngineBinary, cache_dir: Path | None = None) -> Capabili
     known = _cache.get(stamp) or (await asyncio.to_thread(_cache.load, cache_dir, stamp) if cache_dir else None)
     if known is not None:
         return known
-    help_text, version_text, sha256 = await asyncio.gather(
-        _ask(binary, "--help"), _ask(binary, "--version"), asyncio.to_thread(_sha256, stamp)
-    )
-    flags, removed, hints = parse_help(help_text)
+    try:
+        # A group, so that no process outlives the failure of the other.
+        async with asyncio.TaskGroup() as group:
+            help_text = group.create_task(_ask(binary, "--help"))
+            version_text = group.create_task(_ask(binary, "--version"))
+            sha256 = group.create_task(asyncio.to_thread(_sha256, stamp))
+    except* ProbeError as errors:
+        raise errors.exceptions[0] from None
+    flags, removed, hints = parse_help(help_text.result())
     if not flags:
         raise ProbeError(
             msg("{program} is not a llama-server: its help names no flags.", program=_name(binary)),
         )
-    build, commit, version = parse_version(version_text)
+    build, commit, version = parse_version(version_text.result())
     found = Capabilities(
         flags=flags,
         removed=removed,
@@ -75,7 +82,7 @@ async def probe(binary: EngineBinary, cache_dir: Path | None = None) -> Capabili
         commit=commit,
         version=version,
         embedded=binary.embedded,
-        sha256=sha256,
+        sha256=sha256.result(),
     )
     _cache.put(stamp, found)
     if cache_dir is not None:
@@ -154,6 +161,7 @@ async def _ask(binary: EngineBinary, question: str) -> str:
             stderr=subprocess.PIPE,
             env=_environment(),
             creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            start_new_session=True,
         )
     except OSError as error:
         raise ProbeError(
@@ -172,8 +180,8 @@ async def _ask(binary: EngineBinary, question: str) -> str:
         ) from None
     finally:
         if process.returncode is None:
-            process.kill()
-            await process.wait()
+            _kill(process)
+            await process.communicate()  # to the end of its output: else the pipes stay open
     text = (stdout + b"\n" + stderr).decode("utf-8", errors="replace")
     if process.returncode != 0:
         said = [line.strip() for line in text.splitlines() if line.strip()]
@@ -185,6 +193,17 @@ async def _ask(binary: EngineBinary, question: str) -> str:
             )
         )
     return text
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    try:
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            # The whole group: a wrapper script leaves what it started behind.
+            os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        log.debug("process %d was gone already", process.pid)
 
 
 def _environment() -> dict[str, str]:

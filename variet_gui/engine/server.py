@@ -15,6 +15,7 @@ from variet_gui.catalog.command import Command
 from variet_gui.engine import launch as launches
 from variet_gui.engine.binary import EngineBinary
 from variet_gui.engine.diagnosis import explain
+from variet_gui.engine.image_timer import ImageTimer
 from variet_gui.engine.launch import Launch, Prepare, StartFailed
 from variet_gui.engine.log_feed import RING_LINES
 from variet_gui.engine.log_parser import Fact, LoadProgress, LoadReport, ModelLoading
@@ -28,6 +29,7 @@ from variet_gui.events import (
     MarkAdded,
     MarkKind,
     ParameterValue,
+    PictureRead,
     ServerState,
     ServerStateChanged,
     ServerStatus,
@@ -76,6 +78,7 @@ class Server:
         self._status = ServerStatus(role, since=clock())
         self._ring: deque[str] = deque(maxlen=RING_LINES)
         self._report = LoadReport()
+        self._pictures = ImageTimer()
         self._life: asyncio.Task[None] | None = None
         self._up: asyncio.Future[Failure | None] | None = None
         self._stop_asked = asyncio.Event()
@@ -86,6 +89,11 @@ class Server:
     def status(self) -> ServerStatus:
         """Everything that is known of it now."""
         return self._status
+
+    @property
+    def report(self) -> LoadReport:
+        """What its log said of the load: devices, layers, buffers."""
+        return self._report
 
     @property
     def lines(self) -> list[str]:
@@ -187,7 +195,7 @@ class Server:
     async def _run(self, launch: Launch, up: asyncio.Future[Failure | None]) -> Failure:
         """Spawn, hold and end one process. Returns why it ended unasked; raises for every other reason."""
         self._ring.clear()
-        self._report = LoadReport()
+        self._report, self._pictures = LoadReport(), ImageTimer()
         self._change(
             ServerState.STARTING,
             port=launch.port,
@@ -262,6 +270,9 @@ class Server:
         progress = self._status.progress
         for fact in facts:
             self._report.add(fact)
+            picture_ms = self._pictures.add(fact)
+            if picture_ms is not None:
+                self._events.publish(PictureRead(self.role, picture_ms))
             if isinstance(fact, ModelLoading):
                 self._loading()
             elif isinstance(fact, LoadProgress):

@@ -12,7 +12,7 @@ from variet_gui.chat.conversation import ChatApi, ChatMessage, Conversation, Con
 from variet_gui.client.api import LlamaApi
 from variet_gui.client.images import Picture
 from variet_gui.engine.fleet import Fleet
-from variet_gui.events import AnswerChanged, Event, EventStream
+from variet_gui.events import AnswerChanged, Event, EventStream, PictureRead
 from variet_gui.i18n import msg
 from variet_gui.telemetry.tokens import TokenMeter
 
@@ -30,7 +30,7 @@ class Converse:
         self._lock = threading.Lock()
         self._conversations: dict[str, Conversation] = {}
         self._hooked: set[str] = set()
-        self._unsubscribe = events.subscribe(self._feed_meter)
+        self._unsubscribe = events.subscribe(self._receive)
 
     def conversation(self, role: str) -> Conversation:
         """Return the conversation with the tier, an empty one at first."""
@@ -97,6 +97,8 @@ class Converse:
 
         def write(event: Event) -> None:
             nonlocal written
+            if isinstance(event, PictureRead) and event.role == role:
+                conversation.note_image_ms(event.milliseconds)
             if not isinstance(event, AnswerChanged) or event.conversation_id != conversation.id or on_text is None:
                 return
             message = conversation.message(event.message_id)
@@ -130,8 +132,11 @@ class Converse:
             self._hooked.add(role)
         return self._api(f"http://127.0.0.1:{server.status.port}")
 
-    def _feed_meter(self, event: Event) -> None:
-        """Let the curve follow our own stream: /slots of older builds is silent while they compute."""
+    def _receive(self, event: Event) -> None:
+        """Note how long a picture took, and let the curve follow our own stream: older builds' /slots is silent."""
+        if isinstance(event, PictureRead):
+            self.conversation(event.role).note_image_ms(event.milliseconds)
+            return
         if not isinstance(event, AnswerChanged):
             return
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncIterator
 
@@ -100,22 +101,21 @@ def _gpu_findings(panel: Panel, gpus: GpusSampled | None) -> list[FindingShape]:
             msg("NVIDIA driver {driver}, {count} GPUs", driver=gpus.driver or "?", count=len(gpus.samples)),
         )
     ]
-    for gpu in gpus.samples:
-        if gpu.pcie_width and gpu.pcie_width_max and gpu.pcie_width < gpu.pcie_width_max:
-            found.append(
-                _finding(
-                    "warning",
-                    "pcie",
-                    msg(
-                        "GPU {index} uses {width} of {most} PCIe lanes: loading is slower, and so is prefill with "
-                        "experts on the CPU. Generation with layer split is hardly touched.",
-                        index=gpu.index,
-                        width=gpu.pcie_width,
-                        most=gpu.pcie_width_max,
-                    ),
-                )
-            )
-    return found
+    narrow = [gpu for gpu in gpus.samples if (gpu.pcie_width or 0) < (gpu.pcie_width_max or 0) and gpu.pcie_width]
+    return found + [
+        _finding(
+            "warning",
+            "pcie",
+            msg(
+                "GPU {index} uses {width} of {most} PCIe lanes: loading is slower, and so is prefill with "
+                "experts on the CPU. Generation with layer split is hardly touched.",
+                index=gpu.index,
+                width=gpu.pcie_width,
+                most=gpu.pcie_width_max,
+            ),
+        )
+        for gpu in narrow
+    ]
 
 
 def _stray_servers() -> list[FindingShape]:
@@ -140,7 +140,7 @@ def _stray_servers() -> list[FindingShape]:
 
 
 def _after(words: list[str], flag: str) -> str | None:
-    for word, following in zip(words, words[1:], strict=False):
+    for word, following in itertools.pairwise(words):
         if word == flag:
             return following
     return None

@@ -43,7 +43,7 @@ class Panel:
         self.http = Http()
         self.tune = Tune(CatalogStore(self.paths.catalog, self.paths.template), self.paths.models_dir, self.events)
         self.fleet = Fleet(self.events, self._api, self.paths.logs_dir)
-        self.run = Run(self.fleet, self.tune, self.paths, environ)
+        self.run = Run(self.fleet, self.tune, self.paths, self.events, environ)
         self.watch = Watch(self.events, self.http, self.fleet.statuses, self._note_busy)
         self.converse = Converse(self.fleet, self._api, self.watch.meter, self.events)
 

@@ -75,7 +75,7 @@ def find_paths(config: Path | None, data_dir: Path | None, demo: bool, environ: 
     return paths
 
 
-class DataFolderHeld(Exception):
+class DataFolderHeld(Exception):  # noqa: N818 - what is the case, in the words of an event
     """Another panel has this data folder."""
 
     def __init__(self, folder: Path, holder: str) -> None:

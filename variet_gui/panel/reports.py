@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from variet_gui.catalog.parameters import PARAMETERS
 from variet_gui.catalog.command import Command
+from variet_gui.catalog.parameters import PARAMETERS
 from variet_gui.chat.conversation import ChatMessage
 from variet_gui.events import Failure, ServerState, Timings
 from variet_gui.panel.borrow import runs_elsewhere

@@ -11,10 +11,11 @@ from variet_gui.catalog.tiers import LaunchProfile
 from variet_gui.engine import preflight
 from variet_gui.engine.binary import EngineBinary, EngineNotFound, embedded_engine, resolve
 from variet_gui.engine.fleet import Fleet
-from variet_gui.engine.probe import ProbeError, probe
 from variet_gui.engine.launch import Launch, StartFailed
+from variet_gui.engine.probe import ProbeError, probe
 from variet_gui.engine.server import Server
-from variet_gui.events import Failure, ParameterValue, ServerStatus
+from variet_gui.events import EventStream, Failure, NoticeRaised, ParameterValue, ServerStatus
+from variet_gui.i18n import msg
 from variet_gui.panel.paths import Paths
 from variet_gui.panel.tune import Tune
 
@@ -32,10 +33,11 @@ class Engine:
 class Run:
     """Starts and stops tiers. One start or stop of a role at a time; the newest wish wins."""
 
-    def __init__(self, fleet: Fleet, tune: Tune, paths: Paths, environ: Mapping[str, str]) -> None:
+    def __init__(self, fleet: Fleet, tune: Tune, paths: Paths, events: EventStream, environ: Mapping[str, str]) -> None:
         self._fleet = fleet
         self._tune = tune
         self._paths = paths
+        self._events = events
         self._environ = environ
         self._engines: dict[str, Engine] = {}
         self._on_cpu: set[str] = set()
@@ -88,6 +90,13 @@ class Run:
         """
         self._tune.tier(role)  # a role that does not exist is told before anything changes its state
         await self._fleet.server(role).start_with(lambda: self._prepare(role, overrides or {}))
+        self._compare_devices(role)
+
+    def _compare_devices(self, role: str) -> None:
+        """Say so when the process does not use the GPUs that the catalog expects: that once went unnoticed for days."""
+        found = preflight.compare_devices(self._tune.tier(role), self._fleet.server(role).report)
+        if found is not None:
+            self._events.publish(NoticeRaised(found.severity, msg("{role}: {problem}", role=role, problem=found.text)))
 
     async def _prepare(self, role: str, overrides: Mapping[str, ParameterValue | None]) -> Launch:
         """Check everything that can be checked without touching a GPU, and put the launch together."""
@@ -99,7 +108,12 @@ class Run:
         for key, value in overrides.items():
             profile = profile.with_value(key, value)
         findings = await preflight.check(
-            profile, tier, engine.binary, self._tune.capabilities(role), self._tune.models_dir
+            profile,
+            tier,
+            engine.binary,
+            self._tune.capabilities(role),
+            self._tune.models_dir,
+            {status.pid: status.role for status in self._fleet.statuses() if status.pid is not None},
         )
         failure = preflight.blocking_failure(findings)
         if failure is not None:

@@ -20,6 +20,7 @@ from variet_gui.catalog.store import CatalogError, CatalogStore
 from variet_gui.catalog.tiers import Catalog, LaunchProfile, Tier
 from variet_gui.events import CatalogChanged, EventStream, ParameterValue
 from variet_gui.gguf.header import GgufError, read_header
+from variet_gui.i18n import Message, msg
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,14 @@ class ModelFacts:
     max_context: int | None
     experts: int
     file_mib: float
+
+
+class PortTaken(Exception):  # noqa: N818 - what is the case, as everywhere in this house
+    """A port that cannot be this tier's; `message` says whose it is."""
+
+    def __init__(self, message: Message) -> None:
+        super().__init__(message.english)
+        self.message = message
 
 
 class Tune:
@@ -148,24 +157,42 @@ class Tune:
                 self._drafts.pop(role, None)
         self._events.publish(CatalogChanged(role))
 
-    async def set_engine(self, role: str | None, engine: str) -> None:
-        """Keep `engine` (a path, or "embedded") for one tier, or with None for the whole catalog.
+    async def set_engine(self, role: str, engine: str) -> None:
+        """Keep `engine` (a path, or "embedded"): for the tier where it names one of its own, else for the catalog.
 
         Raises:
             CatalogError, OSError: as `save`.
         """
-        catalog = self._catalog
-        if catalog is None:
-            return
-        if role is None:
-            changed = catalog.model_copy(update={"engine": engine})
-        else:
-            tiers = [t.model_copy(update={"engine": engine}) if t.role == role else t for t in catalog.tiers]
-            changed = catalog.model_copy(update={"tiers": tiers})
-        await asyncio.to_thread(self._store.save, changed)
+        if self.tier(role).engine is not None:
+            await self._change_tier(role, engine=engine)
+        elif self._catalog is not None:
+            await self._keep(self._catalog.model_copy(update={"engine": engine}))
+
+    async def set_port(self, role: str, port: int) -> None:
+        """Keep another port for the tier.
+
+        Raises:
+            PortTaken: another tier of the catalog has it.
+            CatalogError, OSError: as `save`.
+        """
+        for other in self._catalog.tiers if self._catalog else ():
+            if other.port == port and other.role != role:
+                raise PortTaken(
+                    msg("Port {port} belongs to {role}; every tier has its own.", port=port, role=other.role)
+                )
+        await self._change_tier(role, port=port)
+
+    async def _change_tier(self, role: str, **update: object) -> None:
+        if self._catalog is not None:
+            tiers = [t.model_copy(update=update) if t.role == role else t for t in self._catalog.tiers]
+            await self._keep(self._catalog.model_copy(update={"tiers": tiers}))
+
+    async def _keep(self, catalog: Catalog) -> None:
+        await asyncio.to_thread(self._store.save, catalog)
         with self._lock:
-            self._catalog = changed
-        self._events.publish(CatalogChanged(role))
+            self._catalog = catalog
+        for role in catalog.roles:
+            self._events.publish(CatalogChanged(role))
 
     # -------------------------------------------------------------------------------------------------- the command
 

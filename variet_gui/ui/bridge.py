@@ -172,9 +172,13 @@ class Bridge(QObject):
         """Write the draft and restart the tier with it, or start it when it does not run."""
         self.save(role, done=lambda: self.restart(role))
 
-    def set_engine(self, role: str | None, path: str) -> None:
-        """Use the llama-server at `path` for one tier, or with None for all that name none; it is saved."""
+    def set_engine(self, role: str, path: str) -> None:
+        """Use the llama-server at `path` from now on; it is saved."""
         self.call(self.panel.tune.set_engine(role, path), done=lambda _: self._find_engines())
+
+    def set_port(self, role: str, port: int) -> None:
+        """Give the tier another port; it is saved."""
+        self.call(self.panel.tune.set_port(role, port), done=lambda _: self.draft_changed.emit(role))
 
     def reload_catalog(self) -> None:
         """Read the catalog again, after it was repaired."""

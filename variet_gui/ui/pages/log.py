@@ -43,7 +43,7 @@ class LogPage(QWidget):
         self._find_timer = QTimer(self)
         self._find_timer.setSingleShot(True)
         self._find_timer.setInterval(_FIND_MS)
-        self._find_timer.timeout.connect(lambda: self._view.find_text(self._find.text()))
+        self._find_timer.timeout.connect(self._search)
         self._build()
         bridge.log_appended.connect(self._on_lines)
 
@@ -55,14 +55,14 @@ class LogPage(QWidget):
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._find = SearchField(tr("Find in the log"))
         self._find.setMinimumWidth(160)
-        self._find.textChanged.connect(lambda: self._find_timer.start())
+        self._find.textChanged.connect(self._find_soon)
         self._find.returnPressed.connect(self._find_now)
         self._count = label("", "faint")
         self._count.setMinimumWidth(64)
         self._previous = IconButton("fold", tr("Previous match (Shift+Enter)"))
-        self._previous.clicked.connect(lambda: self._view.find_next(-1))
+        self._previous.clicked.connect(self._find_previous)
         self._next = IconButton("unfold", tr("Next match (Enter)"))
-        self._next.clicked.connect(lambda: self._view.find_next())
+        self._next.clicked.connect(self._find_next)
         self._levels = Segments(
             [(Level.INFO.name, tr("All")), (Level.WARNING.name, tr("Warnings")), (Level.ERROR.name, tr("Errors"))]
         )
@@ -94,7 +94,7 @@ class LogPage(QWidget):
         box.addLayout(foot)
         for keys, act in (
             (QKeySequence.StandardKey.Find, self._focus_find),
-            (QKeySequence(Qt.KeyboardModifier.ShiftModifier | Qt.Key.Key_Return), lambda: self._view.find_next(-1)),
+            (QKeySequence(Qt.KeyboardModifier.ShiftModifier | Qt.Key.Key_Return), self._find_previous),
         ):
             shortcut = QShortcut(QKeySequence(keys), self)
             shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
@@ -202,9 +202,21 @@ class LogPage(QWidget):
     def _find_now(self) -> None:
         if self._find_timer.isActive():
             self._find_timer.stop()
-            self._view.find_text(self._find.text())
+            self._search()
         else:
-            self._view.find_next()
+            self._find_next()
+
+    def _search(self) -> None:
+        self._view.find_text(self._find.text())
+
+    def _find_soon(self) -> None:
+        self._find_timer.start()
+
+    def _find_next(self) -> None:
+        self._view.find_next(1)
+
+    def _find_previous(self) -> None:
+        self._view.find_next(-1)
 
     def _focus_find(self) -> None:
         self._find.setFocus(Qt.FocusReason.ShortcutFocusReason)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from variet_gui.catalog.parameter_types import Parameter
-from variet_gui.i18n import tr
 from variet_gui.ui.widgets.elided_label import ElidedLabel
 from variet_gui.ui.widgets.parameter_editor import VALUE_WIDTH, ParameterEditor
 from variet_gui.ui.widgets.segments import Segments
@@ -48,14 +47,8 @@ class ChoiceEditor(ParameterEditor):
         current = None if self.value is None else str(self.value)
         saved = None if self.saved is None else str(self.saved)
         self.segments.set_current(current, changed=self.changed, saved=saved)
-        self._note.setText(self._unset_note())
+        self._note.setText(self.unset_note() if self.value is None else "")
         self.segments.set_accessible_names(self.spoken())
-
-    def _unset_note(self) -> str:
-        if self.value is not None:
-            return ""
-        default = self.parameter.default
-        return self.unset_text if default is None else tr("{unset}: {value}", unset=self.unset_text, value=default)
 
 
 def _width(shown: Sequence[str], choices: Sequence[str]) -> int:

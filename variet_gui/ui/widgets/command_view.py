@@ -10,7 +10,6 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QTextEdit, QWidget
 
 from variet_gui.ui import theme
 
-
 _LINE_PX = 18
 _JOINER = "\u2060"
 """Forbids a line break behind the dashes of a flag; taken out again of everything that is copied."""

@@ -118,7 +118,7 @@ class LogView(QPlainTextEdit):
             self._current = -1
             self._show_matches()
 
-    def find_next(self, step: int = 1) -> None:
+    def find_next(self, step: int) -> None:
         """Go to the next match, or with -1 to the one before; round the end."""
         if self._matches:
             self._go((self._current + step) % len(self._matches))

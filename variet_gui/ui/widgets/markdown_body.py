@@ -128,8 +128,13 @@ class MarkdownBody(QTextBrowser):
     def _drop_tail(self) -> None:
         cursor = QTextCursor(self.document())
         cursor.setPosition(self._anchor)
+        shape, letters = cursor.blockFormat(), cursor.blockCharFormat()
         cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
         cursor.removeSelectedText()
+        if self._anchor:
+            # An empty block (behind a table, a rule) takes over the format of what was removed behind it.
+            cursor.setBlockFormat(shape)
+            cursor.setBlockCharFormat(letters)
         self._tail_runs = []
 
     def _append_plain(self) -> None:

@@ -74,6 +74,13 @@ class ParameterEditor(QWidget):
         """Return `value` as people read it, without its unit; the unset text for None."""
         return self.unset_text if value is None else format_value(self.parameter, value)
 
+    def unset_note(self) -> str:
+        """Return what stands in place of a value: "not recorded", or the default that applies where it is known."""
+        default = self.parameter.default
+        if default is None or self.unset_text != tr("default"):
+            return self.unset_text
+        return tr("default: {value}", value=format_value(self.parameter, default))
+
     def unit(self) -> str:
         """Return the unit of the value as people read it; empty where the value is a word or not set."""
         value, unit = self.value, self.parameter.unit
@@ -108,7 +115,7 @@ class ParameterEditor(QWidget):
     def offer_text(self, text: str) -> bool:
         """Take what was typed. Nothing typed unsets the parameter."""
         stripped = text.strip()
-        if not stripped or stripped == self.unset_text:
+        if not stripped:
             return self.offer(None)
         try:
             return self.offer(parse_text(self.parameter, stripped))

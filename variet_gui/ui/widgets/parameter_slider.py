@@ -38,7 +38,7 @@ class ParameterSlider(ParameterEditor):
         box.addWidget(self.field)
         self.set_maximum(None)
         self.slider.valueChanged.connect(self._slid)
-        self.slider.sliderMoved.connect(self._slid)
+        self.slider.confirmed.connect(self._slid)
         self.slider.unset_asked.connect(lambda: self.offer(None))
         self.field.committed.connect(self._typed)
 
@@ -71,7 +71,7 @@ class ParameterSlider(ParameterEditor):
         saved = self._number(self.saved)
         self.slider.set_tick(self._scale.fraction(saved) if saved is not None and self.changed else None)
         self.slider.set_hollow(self.value is None)
-        self.field.setPlaceholderText(self.unset_text)
+        self.field.setPlaceholderText(self.unset_note())
         self.field.show_text("" if self.value is None else self._written(self.value), self.unit())
         theme.mark(self.field, changed=self.changed, wrong=False)
         self.setToolTip(self._padding_note())

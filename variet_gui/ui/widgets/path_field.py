@@ -43,7 +43,7 @@ class PathField(ParameterEditor):
 
     def refresh(self) -> None:
         text = "" if self.value is None else str(self.value)
-        self.field.setPlaceholderText(self.unset_text)
+        self.field.setPlaceholderText(self.unset_note())
         self.field.show_text(text)
         if not self.field.hasFocus():
             # The end of a path tells more than its beginning.

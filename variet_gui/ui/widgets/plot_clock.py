@@ -18,6 +18,8 @@ class Drawable(Protocol):
 
     def redraw(self) -> None: ...
 
+    def isVisible(self) -> bool: ...
+
     def wants_drawing(self) -> bool: ...
 
     def plot_width(self) -> int: ...
@@ -78,7 +80,9 @@ class PlotClock(QObject):
 
     def wake(self) -> None:
         """Start or stop the timer as the plots can be seen or not; call it when a plot was shown, hidden or sized."""
-        seen = [plot for plot in self._plots if plot.wants_drawing()]
+        # Not `wants_drawing`: a window is exposed a moment after its widgets are shown, and comes back from being
+        # minimised without telling them. A tick that draws nothing costs microseconds.
+        seen = [plot for plot in self._plots if plot.isVisible()]
         if not seen or self._paused_at is not None:
             self._timer.stop()
             return

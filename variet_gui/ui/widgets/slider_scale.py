@@ -48,7 +48,9 @@ class SliderScale:
             return min(range(len(stops)), key=lambda index: abs(self._log(stops[index]) - self._log(value)))
         step = self._even_step()
         first = math.floor(self.minimum / step + 1e-9) * step
-        return min(self.positions, max(0, round((value - first) / step)))
+        guess = math.floor((value - first) / step + 1e-9)
+        near = [min(self.positions, max(0, candidate)) for candidate in (guess, guess + 1)]
+        return min(near, key=lambda candidate: abs(self.value(candidate) - value))
 
     def fraction(self, value: float) -> float:
         """Return where `value` lies between the ends, 0..1, also between two positions."""

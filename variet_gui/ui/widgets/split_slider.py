@@ -47,7 +47,7 @@ class SplitSlider(ParameterEditor):
         grid.addWidget(self.field, 0, 1)
         grid.addLayout(row(self.left, None, self.right), 1, 0)
         self.slider.valueChanged.connect(self._slid)
-        self.slider.sliderMoved.connect(self._slid)
+        self.slider.confirmed.connect(self._slid)
         self.slider.unset_asked.connect(lambda: self.offer(None))
         self.field.committed.connect(self._typed)
 
@@ -81,7 +81,7 @@ class SplitSlider(ParameterEditor):
         self.slider.setValue(self._position(self.value))
         saved = _first_share(_parts(self.saved))
         self.slider.set_tick(saved if self.changed else None)
-        self.field.setPlaceholderText(self.unset_text)
+        self.field.setPlaceholderText(self.unset_note())
         self.field.show_text("" if self.value is None else self.written(self.value))
         theme.mark(self.field, changed=self.changed, wrong=False)
         self._describe(parts)

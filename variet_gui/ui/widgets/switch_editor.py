@@ -73,7 +73,7 @@ class PlaceEditor(ParameterEditor):
         self.segments.set_accessible_names(self.spoken())
         applies = _key(self.parameter.default)
         if self.value is None and applies is not None:
-            self.setToolTip(tr("{unset}: {value}", unset=self.unset_text, value=self._words[applies]))
+            self.setToolTip(tr("{unset}: {value} applies", unset=self.unset_text, value=self._words[applies]))
         else:
             self.setToolTip(str(self.parameter.help))
 

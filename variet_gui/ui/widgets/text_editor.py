@@ -25,7 +25,7 @@ class TextEditor(ParameterEditor):
         return (self.field,)
 
     def refresh(self) -> None:
-        self.field.setPlaceholderText(self.unset_text)
+        self.field.setPlaceholderText(self.unset_note())
         self.field.show_text("" if self.value is None else self.written(self.value), self.unit())
         theme.mark(self.field, changed=self.changed, wrong=False)
 

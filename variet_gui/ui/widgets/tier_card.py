@@ -29,6 +29,8 @@ class TierCard(QFrame):
     stop_asked = Signal(str)
     """Stop, or Cancel while the tier is coming up."""
     restart_asked = Signal(str)
+    step_asked = Signal(int)
+    """Up (-1) or Down (1) was pressed."""
     fix_asked = Signal(str, object)
     """(role, `events.Fix`): a next step under the failure was pressed."""
 
@@ -224,5 +226,7 @@ class TierCard(QFrame):
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
             self.selected.emit(self.role)
+        elif event.key() in (Qt.Key.Key_Up, Qt.Key.Key_Down):
+            self.step_asked.emit(1 if event.key() == Qt.Key.Key_Down else -1)
         else:
             super().keyPressEvent(event)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
 
 from variet_gui.catalog.tiers import Tier
@@ -96,12 +95,7 @@ class TierRail(QFrame):
         if card is not None:
             card.set_status(status)
 
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        steps = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
-        step = steps.get(Qt.Key(event.key()))
-        if step is None:
-            super().keyPressEvent(event)
-            return
+    def _step(self, step: int) -> None:
         self.select_by_step(step)
         if self._current is not None:
             self.cards[self._current].setFocus(Qt.FocusReason.TabFocusReason)
@@ -110,6 +104,7 @@ class TierRail(QFrame):
         card = TierCard(tier)
         card.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         card.selected.connect(self.select)
+        card.step_asked.connect(self._step)
         card.start_asked.connect(self.start_asked)
         card.stop_asked.connect(self.stop_asked)
         card.restart_asked.connect(self.restart_asked)

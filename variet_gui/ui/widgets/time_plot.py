@@ -281,8 +281,6 @@ class TimePlot(QFrame):
             else:
                 QToolTip.hideText()
             return True
-        if event.type() is QEvent.Type.Expose:
-            self._clock.wake()
         return super().eventFilter(watched, event)
 
 

@@ -19,6 +19,8 @@ class TrackSlider(QSlider):
     two of them. With `hollow` the value is not set: the handle is a ring at what applies instead.
     """
 
+    confirmed = Signal(int)
+    """The handle was pressed where it stands already: that sets a value that was not set."""
     unset_asked = Signal()
     """Delete or Backspace was pressed."""
 
@@ -142,6 +144,5 @@ class TrackSlider(QSlider):
         part = min(1.0, max(0.0, (x - margin) / span))
         position = self.minimum() + round(part * (self.maximum() - self.minimum()))
         if position == self.value():
-            # Pressing on the spot of an unset value sets it: say so even though the position is the same.
-            self.sliderMoved.emit(position)
+            self.confirmed.emit(position)
         self.setValue(position)

@@ -1,0 +1,298 @@
+"""Reads the words of a llama-server command line: what each flag meant, means today, or does no longer."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from itertools import takewhile
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+
+from variet_gui.catalog.command import HOST, is_scrubbed
+from variet_gui.catalog.parameter_values import FALSE_WORDS
+from variet_gui.catalog.parameters import (
+    FlagUse,
+    Kind,
+    LeftOut,
+    Parameter,
+    ParameterError,
+    Reason,
+    Removed,
+    argument,
+    environment_use,
+    flag_use,
+    left_out,
+    normalised,
+    parameter,
+    parse_argument,
+)
+from variet_gui.catalog.pasted import is_flag
+from variet_gui.events import ParameterValue
+from variet_gui.i18n import Message, msg
+
+_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|(^|_)KEY", re.IGNORECASE)
+_PANEL_PASSES = frozenset({"--offline", "--metrics", "--slots", "--no-ui"})
+_OLD_NAMES = {"--no-webui": "--no-ui"}
+_THIS_COMPUTER = frozenset({HOST, "localhost"})
+
+
+class ImportReader:
+    """Reads one call of llama-server from left to right and gathers what it means."""
+
+    def __init__(self, models_dir: Path | None) -> None:
+        self._models_dir = models_dir
+        self._spelled: dict[str, str] = {}  # how each value was spelled, by key; "" where a variable gave it
+        self._old: dict[str, dict[str, tuple[Removed, str]]] = {}  # removed flags in use: key -> flag -> as written
+        self.values: dict[str, ParameterValue] = {}
+        self.extra: list[str] = []
+        self.environment: dict[str, str] = {}
+        self.port: int | None = None
+        self.alias: str | None = None
+        self.api_key: str | None = None
+        self.notes: list[Message] = []
+
+    def note(self, message: Message) -> None:
+        """Tell something once."""
+        if message not in self.notes:
+            self.notes.append(message)
+
+    # ------------------------------------------------------------------------------------------------- environment
+
+    def read_environment(self, assignments: Mapping[str, str]) -> None:
+        """Turn LLAMA_* variables into settings; keep the others, except secrets."""
+        for name, value in assignments.items():
+            use = environment_use(name)
+            if use is not None:
+                self._read_variable(name, value, use)
+            elif name == "LLAMA_API_KEY":
+                self._take_key(name, value)
+            elif name == "LLAMA_ARG_PORT":
+                self._take_port(name, value)
+            elif is_scrubbed(name) or _SECRET_NAME.search(name):
+                self.note(msg("The variable {name} was left out: it does not belong into a profile.", name=name))
+            else:
+                self.environment[name] = value
+
+    def _read_variable(self, name: str, text: str, use: FlagUse) -> None:
+        row, removed = use.parameter, use.removed
+        off = text.casefold() in FALSE_WORDS
+        if removed is not None and not removed.takes_value:
+            if off and not name.startswith("LLAMA_ARG_NO_"):
+                removed = next((other for other in row.replaced if removed.flag in other.cancels), None)
+            if removed is not None:
+                self._take_removed(row, removed, name)
+            return
+        try:
+            value: ParameterValue = False if use.negative else parse_argument(row, text)
+        except ParameterError as error:
+            self.note(msg("The variable {name} was left out: {problem}", name=name, problem=error.message))
+            return
+        self.values[row.key] = self._portable(row, value)
+        self._spelled[row.key] = ""
+        self.note(msg("The variable {name} became the setting {flag}.", name=name, flag=row.flag))
+
+    # --------------------------------------------------------------------------------------------------- arguments
+
+    def read_arguments(self, arguments: Sequence[str]) -> None:
+        """Read the words behind the program."""
+        words = list(arguments)
+        position = 0
+        while position < len(words):
+            word = words[position]
+            if not is_flag(word):
+                self.extra.append(word)
+                self.note(msg("{word} belongs to no flag; it was kept as an extra argument.", word=word))
+                position += 1
+                continue
+            flag, equals, inline = word.partition("=")
+            if equals:
+                self.note(msg("{flag}=value is not accepted by llama-server; it became two words.", flag=flag))
+                words[position : position + 1] = [flag, inline]
+            position += 1 + self._read_flag(flag, words[position + 1 :], inline if equals else None)
+
+    def _read_flag(self, flag: str, following: list[str], inline: str | None) -> int:
+        """Read one flag and return how many of the words behind it belong to it."""
+        use, entry = flag_use(flag), left_out(flag)
+        if use is not None and self._takes_value(use):
+            return self._take_value(use, flag, following)
+        if use is not None:
+            self._take_switch(use, flag, on=inline is None or inline.casefold() not in FALSE_WORDS)
+            return 0 if inline is None else 1
+        if entry is not None:
+            values = following[: entry.values] if inline is None else following[:1]
+            self._take_left_out(entry, flag, values)
+            return len(values)
+        values = list(takewhile(lambda word: not is_flag(word), following))
+        self.extra += [flag, *values]
+        self.note(msg("{flag} is not known to the panel; it was kept as an extra argument.", flag=flag))
+        return len(values)
+
+    @staticmethod
+    def _takes_value(use: FlagUse) -> bool:
+        if use.removed is not None:
+            return use.removed.takes_value
+        return not use.negative and (use.parameter.kind is not Kind.SWITCH or use.parameter.switch_values is not None)
+
+    def _take_switch(self, use: FlagUse, flag: str, on: bool) -> None:
+        if use.removed is not None:
+            if on:
+                self._take_removed(use.parameter, use.removed, flag)
+            return
+        self._set(use.parameter, on != use.negative, flag)
+
+    def _take_value(self, use: FlagUse, flag: str, following: list[str]) -> int:
+        row = use.parameter
+        text = following[0] if following else ""
+        try:
+            value = parse_argument(row, text)
+        except ParameterError as problem:
+            return self._take_bad_value(use, flag, following, problem)
+        if use.removed is not None:
+            now = f"{row.flag} {argument(row, value)}"
+            self.note(msg("{flag} was removed from llama-server; it became {now}.", flag=flag, now=now))
+        self._set(row, value, flag)
+        return 1
+
+    def _take_bad_value(self, use: FlagUse, flag: str, following: list[str], problem: ParameterError) -> int:
+        row = use.parameter
+        if row.bare_value is not None and (not following or is_flag(following[0])):
+            now = f"{row.short} {row.bare_value}"
+            self.note(msg("A bare {flag} would eat the next flag as its value; it became {now}.", flag=flag, now=now))
+            self._set(row, row.bare_value, flag)
+            return 0
+        if not following or flag_use(following[0]) or left_out(following[0]):
+            self.note(msg("{flag} has no value; it was left out.", flag=flag))
+            return 0
+        if use.removed is None:
+            self.extra += [flag, following[0]]
+        self.note(msg("{flag} was not taken over as a setting: {problem}", flag=flag, problem=problem.message))
+        return 1
+
+    def _set(self, row: Parameter, value: ParameterValue, flag: str) -> None:
+        value = self._portable(row, value)
+        if self._spelled.get(row.key):
+            if row.many:
+                value = f"{self.values[row.key]},{value}"
+                self.note(msg("{flag} stands there more than once; the lists were joined.", flag=flag))
+            else:
+                self.note(
+                    msg(
+                        "{flag} stands there more than once; the last one wins: {value}.",
+                        flag=flag,
+                        value=argument(row, value),
+                    )
+                )
+        self.values[row.key] = value
+        self._spelled[row.key] = flag
+
+    def _take_removed(self, row: Parameter, removed: Removed, spelled: str) -> None:
+        in_use = self._old.setdefault(row.key, {})
+        for cancelled in removed.cancels:
+            in_use.pop(cancelled, None)
+        in_use[removed.flag] = (removed, spelled)
+
+    # ------------------------------------------------------------------------------------- flags without a row
+
+    def _take_left_out(self, entry: LeftOut, flag: str, values: list[str]) -> None:
+        text = values[0] if values else ""
+        match entry.flags[-1]:
+            case "--port":
+                self._take_port(flag, text)
+            case "--alias":
+                self.alias = text.split(",")[0].strip() or None
+            case "--api-key":
+                self._take_key(flag, text)
+            case "--host" if text in _THIS_COMPUTER:
+                pass
+            case "--host":
+                self.note(
+                    msg(
+                        "{flag} {value} was left out: the panel's servers listen on {host}.",
+                        flag=flag,
+                        value=text,
+                        host=HOST,
+                    )
+                )
+            case "--log-verbosity" if text == "4":
+                pass
+            case "--cors-origins" if text == "localhost":
+                pass
+            case _ if normalised(flag) in _PANEL_PASSES:
+                pass
+            case _ if normalised(flag) in _OLD_NAMES:
+                now = _OLD_NAMES[normalised(flag)]
+                self.note(msg("{flag} has a new name, {now}; the panel passes it by itself.", flag=flag, now=now))
+            case _ if entry.reason is Reason.NO_EFFECT:
+                self.note(msg("{flag} does nothing any more; it was left out.", flag=flag))
+            case _ if entry.reason is Reason.REMOVED:
+                self.note(msg("{flag} was removed from llama-server; it was left out.", flag=flag))
+            case _ if entry.reason.kept_on_import:
+                self.extra += [flag, *values]
+                self.note(msg("{flag} was kept as an extra argument. {reason}", flag=flag, reason=entry.reason.text))
+            case _:
+                self.note(msg("{flag} was left out. {reason}", flag=flag, reason=entry.reason.text))
+
+    def _take_port(self, flag: str, text: str) -> None:
+        if re.fullmatch(r"[0-9]{4,5}", text) and 1024 <= int(text) <= 65535:
+            self.port = int(text)
+        else:
+            self.note(msg("{flag} {value} was left out: a port is from 1024 to 65535.", flag=flag, value=text))
+
+    def _take_key(self, name: str, text: str) -> None:
+        self.api_key = text or None
+        self.note(msg("The key of {name} belongs in the key store; it never stands on a command line.", name=name))
+
+    # ------------------------------------------------------------------------------------------------------ result
+
+    def _portable(self, row: Parameter, value: ParameterValue) -> ParameterValue:
+        if row.kind is not Kind.PATH:
+            return value
+        paths = [self._portable_path(path) for path in (str(value).split(",") if row.many else [str(value)])]
+        for path in paths:
+            if re.search(r"\$\w|\$\{|%\w+%", path):
+                self.note(msg("{path} contains a variable; write the path out.", path=path))
+        return ",".join(paths)
+
+    def _portable_path(self, text: str) -> str:
+        windows = PureWindowsPath(text)
+        path: PurePath = windows if windows.drive else PurePosixPath(text)
+        if self._models_dir is not None and path.is_relative_to(self._models_dir):
+            return path.relative_to(self._models_dir).as_posix()
+        return str(windows) if windows.drive else text
+
+    def _settle_removed(self) -> None:
+        for key, in_use in self._old.items():
+            row = parameter(key)
+            together = next((value for flags, value in row.replaced_together if flags <= in_use.keys()), None)
+            meanings = [removed.becomes for removed, _ in in_use.values() if removed.becomes is not None]
+            value = together if together is not None else (meanings[-1] if meanings else None)
+            spelled = " ".join(written for _, written in in_use.values())
+            if not in_use:
+                continue
+            if value is None:
+                self.note(msg("{flag} was removed from llama-server; it was left out.", flag=spelled))
+            elif key in self.values:
+                self.note(msg("{flag} was removed from llama-server; {now} counts.", flag=spelled, now=row.flag))
+            else:
+                self.values[key] = value
+                now = f"{row.flag} {argument(row, value)}"
+                if together is not None:
+                    self.note(msg("{flags} were removed; both together mean {now}.", flags=spelled, now=now))
+                else:
+                    self.note(msg("{flag} was removed from llama-server; it became {now}.", flag=spelled, now=now))
+
+    def _settle_draft(self) -> None:
+        flag = self._spelled.get("spec_draft_model", "")
+        # Lines that use the present name are of a time when the draft model's file could say its own method.
+        if flag in ("", "--spec-draft-model") or "spec_type" in self.values:
+            return
+        self.values["spec_type"] = "draft-simple"
+        self.note(
+            msg("{flag} alone does nothing any more; {now} was added.", flag=flag, now="--spec-type draft-simple")
+        )
+
+    def settle(self) -> None:
+        """Decide what only shows at the end: removed flags that stood together, and a draft without a method."""
+        self._settle_removed()
+        self._settle_draft()
+        if "model" not in self.values:
+            self.note(msg("The command line names no model file."))
