@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shlex
 import sys
 import threading
 import time
@@ -13,31 +14,85 @@ from pathlib import Path
 import psutil
 import pytest
 
+from variet_gui.helpers import Helper, helper_command
+
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 os.environ.pop("VARIET_CONFIG", None)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def real_engine() -> Path | None:
+    """Return the llama-server that VARIET_LLAMA_SERVER names, or None when it names none."""
+    named = os.environ.get("VARIET_LLAMA_SERVER")
+    if not named:
+        return None
+    if not Path(named).is_file():
+        pytest.exit(f"VARIET_LLAMA_SERVER names {named}, which does not exist", returncode=4)
+    return Path(named)
+
+
 @pytest.fixture(scope="session")
-def llama_server() -> Path:
-    """The real llama-server. Its absence fails the test: the ones that need it are never skipped in silence."""
-    path = os.environ.get("VARIET_LLAMA_SERVER")
-    if not path:
-        pytest.fail("this test needs a real llama-server: set VARIET_LLAMA_SERVER to its path", pytrace=False)
-    if not Path(path).is_file():
-        pytest.fail(f"VARIET_LLAMA_SERVER names {path}, which does not exist", pytrace=False)
-    return Path(path)
+def real_llama_server() -> Path:
+    """A real llama-server. Without one, the tests that ask for it are left out by name at the end of the run."""
+    found = real_engine()
+    assert found is not None, "left out at collection"
+    return found
+
+
+@pytest.fixture(scope="session")
+def llama_server(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The real llama-server, else the embedded engine behind a file of that name."""
+    found = real_engine()
+    if found is not None:
+        return found
+    wrapper = tmp_path_factory.mktemp("engine") / "llama-server"
+    command = shlex.join(helper_command(Helper.EMBEDDED_ENGINE))
+    wrapper.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(str(REPOSITORY))} exec {command} "$@"\n', encoding="utf-8")
+    wrapper.chmod(0o755)
+    return wrapper
+
+
+_left_out: list[str] = []
+_needing_an_engine = 0
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what needs a real llama-server where there is none; a sample of the slow tests runs everywhere."""
+    global _needing_an_engine
+    kept, out = [], []
+    for item in items:
+        needs_real = "real_llama_server" in getattr(item, "fixturenames", ())
+        if needs_real and real_engine() is None:
+            _left_out.append(item.nodeid)
+            out.append(item)
+        elif item.get_closest_marker("slow") and not os.environ.get("VARIET_FULL"):
+            out.append(item)
+        else:
+            kept.append(item)
+            _needing_an_engine += needs_real or "llama_server" in getattr(item, "fixturenames", ())
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = kept
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which engine the tests ran on, and what could not run."""
+    word = "yes" if real_engine() else "no (the embedded engine stood in)"
+    terminalreporter.write_line(f"REAL ENGINE: {word}; {_needing_an_engine} tests needed an engine")
+    if _left_out:
+        terminalreporter.write_line(f"{len(_left_out)} tests need a real llama-server and were NOT run:")
+        for name in _left_out:
+            terminalreporter.write_line(f"  {name}")
 
 
 @pytest.fixture(scope="session")
 def demo_model() -> Path:
     """SmolLM2-135M-Instruct as the demo downloads it."""
     name = "SmolLM2-135M-Instruct.Q4_1.gguf"
-    folders = [os.environ.get("VARIET_MODELS_DIR"), str(REPOSITORY / "models")]
-    for folder in folders:
-        if folder and (Path(folder) / name).is_file():
-            return Path(folder) / name
+    path = REPOSITORY / "models" / name
+    if path.is_file():
+        return path
     pytest.fail(f"this test needs {name} in models/: `python3 run.py --fetch-model` brings it", pytrace=False)
 
 

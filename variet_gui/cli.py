@@ -50,7 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one terminal command and return its exit code."""
     i18n.set_language("system")
     words = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(words)
+    defaults = argparse.Namespace(json=False, config=None, data_dir=None, demo=False, lang="system")
+    options = _parser().parse_args(words, defaults)
     i18n.set_language(options.lang)
     try:
         return asyncio.run(_run(options))
@@ -254,7 +255,6 @@ def _parser() -> argparse.ArgumentParser:
     option("--lang", choices=["system", *i18n.LANGUAGES], help=tr("language of the output"))
     parser = _Parser(prog="variet", description=tr("The Variet control panel in a terminal."), parents=[common])
     parser.add_argument("--version", action="version", version=f"variet {__version__}")
-    parser.set_defaults(json=False, config=None, data_dir=None, demo=False, lang="system")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def add(

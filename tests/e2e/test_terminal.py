@@ -13,7 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.support.catalogs import free_port, tier, write_catalog
+from tests.support.catalogs import tier, write_catalog
+from tests.support.spawned import free_port
 from tests.support.tiny_models import png, write_projector, write_text_model
 from variet_gui import __version__
 

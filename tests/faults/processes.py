@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import sys
 from pathlib import Path
 
 import psutil
+
+from tests.support.spawned import free_port
+
+__all__ = ["free_port", "is_gone", "kill", "stub"]
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 STUB = Path(__file__).with_name("stub_server.py")
@@ -17,14 +20,6 @@ STUB = Path(__file__).with_name("stub_server.py")
 def stub(*options: str, port: int | None = None) -> list[str]:
     """Return the argv of a stub server."""
     return [sys.executable, str(STUB), "--port", str(port or free_port()), "-m", "stub.gguf", *options]
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def is_gone(pid: int) -> bool:

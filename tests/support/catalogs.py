@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody has at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+from tests.support.spawned import free_port
 
 
 def tier(role: str, model: Path, *, port: int | None = None, **parameters: Any) -> dict[str, Any]:

@@ -74,7 +74,7 @@ QPushButton:disabled, QToolButton:disabled { color: $faint; background: transpar
 QPushButton[kind="primary"] { background: $primary; border-color: $primary; color: $on_primary; }
 QPushButton[kind="primary"]:hover { background: $primary_hover; border-color: $primary_hover; }
 QPushButton[kind="primary"]:focus { border-color: $strong; }
-QPushButton[kind="primary"]:disabled { color: $faint; background: $button; border-color: $line; }
+QPushButton[kind="primary"]:disabled { color: $faint; background: transparent; border-color: $line; }
 QPushButton[kind="danger"] { background: $danger; border-color: $danger_line; color: $on_danger; }
 QPushButton[kind="danger"]:hover { background: $danger_hover; }
 QPushButton[kind="danger"]:focus { border-color: $on_danger; }

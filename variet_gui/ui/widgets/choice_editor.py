@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from variet_gui.catalog.parameter_types import Parameter
 from variet_gui.ui.widgets.elided_label import ElidedLabel
-from variet_gui.ui.widgets.parameter_editor import VALUE_WIDTH, ParameterEditor
+from variet_gui.ui.widgets.parameter_editor import NOTE_INSET, VALUE_WIDTH, ParameterEditor
 from variet_gui.ui.widgets.segments import Segments
 
 MAX_SEGMENTS = 5
@@ -31,6 +32,8 @@ class ChoiceEditor(ParameterEditor):
         self.segments = Segments([(choice, choice) for choice in shown], [(choice, choice) for choice in rest])
         self._note = ElidedLabel("", "faint")
         self._note.setMaximumWidth(VALUE_WIDTH)
+        self._note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._note.setContentsMargins(0, 0, NOTE_INSET, 0)
         box = QHBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(12)

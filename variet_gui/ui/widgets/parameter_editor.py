@@ -13,6 +13,8 @@ from variet_gui.i18n import Message, msg, tr
 
 VALUE_WIDTH = 120
 """Width of the typed field at the right of every editor, px."""
+NOTE_INSET = 9
+"""What keeps a note in that column in line with the text inside the fields above and below it, px."""
 
 
 _UNITS: dict[str, Message] = {

@@ -63,6 +63,12 @@ class Segments(QFrame):
             raise KeyError(key)
         return button
 
+    def share_width(self) -> None:
+        """Fill the width that there is, in equal parts."""
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        for button in self._buttons.values():
+            button.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+
     def set_current(self, key: str | None, *, changed: bool = False, saved: str | None = None) -> None:
         """Show `key` as chosen (None: nothing); `changed` marks it as an edit and `saved` as what it was."""
         self._current = key if key in self._texts else None

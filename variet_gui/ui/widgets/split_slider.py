@@ -45,7 +45,8 @@ class SplitSlider(ParameterEditor):
         grid.setColumnStretch(0, 1)
         grid.addWidget(self.slider, 0, 0)
         grid.addWidget(self.field, 0, 1)
-        grid.addLayout(row(self.left, None, self.right), 1, 0)
+        # Under the field too: beside a short slider the words would not fit.
+        grid.addLayout(row(self.left, None, self.right), 1, 0, 1, 2)
         self.slider.valueChanged.connect(self._slid)
         self.slider.confirmed.connect(self._slid)
         self.slider.unset_asked.connect(lambda: self.offer(None))

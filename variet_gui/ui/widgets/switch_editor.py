@@ -9,7 +9,7 @@ from variet_gui.catalog.parameter_types import Parameter
 from variet_gui.i18n import tr
 from variet_gui.ui.widgets.elided_label import ElidedLabel
 from variet_gui.ui.widgets.layout import label
-from variet_gui.ui.widgets.parameter_editor import VALUE_WIDTH, ParameterEditor
+from variet_gui.ui.widgets.parameter_editor import NOTE_INSET, VALUE_WIDTH, ParameterEditor
 from variet_gui.ui.widgets.segments import Segments
 from variet_gui.ui.widgets.switch import Switch
 
@@ -23,6 +23,8 @@ class SwitchEditor(ParameterEditor):
         self._word = label("", "quiet")
         self._note = ElidedLabel("", "faint")
         self._note.setMaximumWidth(VALUE_WIDTH)
+        self._note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._note.setContentsMargins(0, 0, NOTE_INSET, 0)
         box = QHBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(12)
@@ -58,10 +60,10 @@ class PlaceEditor(ParameterEditor):
         self._words = {"on": on, "off": off}
         self.segments = Segments([("on", on), ("off", off)])
         self.setFixedWidth(VALUE_WIDTH)
+        self.segments.share_width()
         box = QHBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.addWidget(self.segments)
-        box.setAlignment(Qt.AlignmentFlag.AlignLeft)
         self.segments.chosen.connect(lambda key: self.offer(key == "on"))
         self.segments.unset_asked.connect(lambda: self.offer(None))
 

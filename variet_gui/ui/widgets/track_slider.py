@@ -66,7 +66,7 @@ class TrackSlider(QSlider):
         middle = self.height() / 2
         x = self._x(self._fraction())
         groove = QRectF(0, middle - GROOVE_PX / 2, self.width(), GROOVE_PX)
-        painter.setBrush(theme.colour(self._right if self.isEnabled() else "track"))
+        painter.setBrush(theme.colour("track" if self._hollow or not self.isEnabled() else self._right))
         painter.drawRoundedRect(groove, 2, 2)
         if self.isEnabled() and not self._hollow and self._fraction() > 0:
             groove.setWidth(x)
