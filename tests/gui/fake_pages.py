@@ -8,6 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from PySide6.QtCore import QCoreApplication
+
 from tests.gui.fake_bridge import FakeBridge
 from tests.support.catalogs import tier, write_catalog
 from variet_gui.chat.conversation import Conversation, Sampling
@@ -76,6 +78,7 @@ class PagesBridge(FakeBridge):
         """Let the model say `events` and the conversation take them."""
         self.api.say(*events)
         self.loop.run_until_complete(asyncio.sleep(0.04))  # longer than a conversation holds announcements back
+        QCoreApplication.processEvents()
 
     def finish(self) -> None:
         """End everything on the loop."""

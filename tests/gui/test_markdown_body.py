@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -79,12 +78,12 @@ last *words*"""
 
 
 @pytest.fixture
-def body(qtbot: QtBot, qapp: QApplication) -> Iterator[MarkdownBody]:
+def body(qtbot: QtBot, qapp: QApplication) -> MarkdownBody:
     theme.apply(qapp, "dark")
     made = MarkdownBody()
     qtbot.addWidget(made)
     made.resize(520, 100)
-    yield made
+    return made
 
 
 def described(document: QTextDocument, *, without_caret: bool = False) -> list[tuple]:
@@ -186,8 +185,11 @@ def test_that_no_picture_is_loaded_from_anywhere(body: MarkdownBody, tmp_path) -
         shown = body.grab().toImage()
         assert "\ufffc" not in body.toPlainText()
         assert "[picture not loaded: " in body.toPlainText()
-        reds = sum(shown.pixelColor(x, y).red() > 200 > 60 > shown.pixelColor(x, y).green() for x in range(0, 400, 4)
-                   for y in range(0, shown.height(), 4))
+        reds = sum(
+            shown.pixelColor(x, y).red() > 200 > 60 > shown.pixelColor(x, y).green()
+            for x in range(0, 400, 4)
+            for y in range(0, shown.height(), 4)
+        )
         assert reds == 0
     kept = body.document().resource(QTextDocument.ResourceType.ImageResource, QUrl.fromLocalFile(str(picture)))
     assert kept is None or kept.isNull() or kept.size().width() == 1

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.support.tiny_models import truncate, write_mismatched_projector, write_text_model
 from variet_gui.engine.diagnosis import exit_in_words, explain, failure
 from variet_gui.engine.diagnosis_rules import RULES
 from variet_gui.engine.diagnosis_texts import CAUSES
@@ -241,3 +245,58 @@ def test_that_every_fix_is_an_action_of_the_window_or_a_change_of_settings() -> 
 
 def test_that_a_place_that_nobody_fills_does_not_break_the_text() -> None:
     assert failure("port_in_use").title.english == "Port ? is in use."
+
+
+# -------------------------------------------------------------------------------------------- with the real server
+
+
+def ended(server: Path, folder: Path, *arguments: str) -> Failure:
+    """Run the real llama-server until it gives up, and explain it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LLAMA_")}
+    finished = subprocess.run(
+        [server, "-lv", "4", "--offline", "--host", "127.0.0.1", "--port", port, "-np", "1", "-c", "512", *arguments],
+        cwd=folder, env={**environment, "GGML_NO_BACKTRACE": "1"}, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=60, check=False,
+    )  # fmt: skip
+    lines = finished.stdout.decode("utf-8", errors="replace").splitlines()
+    return explain(role="fast", exit_code=finished.returncode, lines=lines, was_ready=False)
+
+
+@pytest.mark.engine
+def test_that_the_real_server_failing_on_purpose_is_explained(llama_server: Path, tmp_path: Path) -> None:
+    write_text_model(tmp_path / "text.gguf")
+    write_mismatched_projector(tmp_path / "other.gguf")
+    truncate(write_text_model(tmp_path / "cut.gguf"), 0.7)
+    (tmp_path / "garbage.gguf").write_bytes(b"garbage that is no model")
+    text = ("-m", "text.gguf")
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        taken = str(holder.getsockname()[1])
+        found = {
+            "missing model": ended(llama_server, tmp_path, "-m", "gone.gguf").code,
+            "garbage": ended(llama_server, tmp_path, "-m", "garbage.gguf").code,
+            "cut": ended(llama_server, tmp_path, "-m", "cut.gguf").code,
+            "projector as model": ended(llama_server, tmp_path, "-m", "other.gguf").code,
+            "unknown flag": ended(llama_server, tmp_path, *text, "--no-such-flag").code,
+            "bad value": ended(llama_server, tmp_path, *text, "--parallel", "many").code,
+            "port in use": ended(llama_server, tmp_path, *text, "--port", taken).code,
+            "missing projector": ended(llama_server, tmp_path, *text, "--mmproj", "gone.gguf").code,
+            "projector of another model": ended(llama_server, tmp_path, *text, "--mmproj", "other.gguf").code,
+            "v cache": ended(llama_server, tmp_path, *text, "-fa", "off", "-ctv", "q8_0").code,
+        }
+    assert found == {
+        "missing model": "model_missing",
+        "garbage": "model_not_gguf",
+        "cut": "model_truncated",
+        "projector as model": "model_is_projector",
+        "unknown flag": "flag_unknown",
+        "bad value": "value_refused",
+        "port in use": "port_in_use",
+        "missing projector": "projector_missing",
+        "projector of another model": "projector_mismatch",
+        "v cache": "cache_needs_flash_attention",
+    }

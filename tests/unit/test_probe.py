@@ -155,6 +155,12 @@ def test_that_a_program_that_gives_no_help_is_named_with_its_reason(body: str, p
     assert str(tmp_path) in caught.value.message.english
 
 
+def test_that_a_program_that_does_not_tell_its_version_is_used_all_the_same(tmp_path: Path) -> None:
+    found = asked(script(tmp_path, f"{TELLING}\nsys.exit(sys.argv[1] != '--help')"))
+    assert found.flags == {"-m", "--model"}
+    assert found.build is None
+
+
 def test_that_a_program_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_module, "_LONGEST_RUN_S", 0.3)
     with pytest.raises(ProbeError, match="did not answer"):

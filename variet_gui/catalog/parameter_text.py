@@ -79,7 +79,7 @@ def _typed_ratio(parameter: Parameter, text: str) -> tuple[float | str, ...]:
         # With another separator a comma can only be a decimal comma.
         parts = [part.replace(",", ".") for part in re.split(r"[:|;/]", text)]
     else:
-        parts = re.split(r"[,\s]+", text.strip("[]() "))
+        parts = re.split(r"\s*,\s*|\s+", text.strip("[]() "))
     if not all(parts):
         raise error(parameter, text)
     return tuple(number_or_text(_GROUPING.sub("", part)) for part in parts)

@@ -174,7 +174,8 @@ def _in_order_of(old: object, new: Any) -> Any:
             _in_order_of(by_role.get(entry.get("role"), before) if isinstance(entry, dict) else before, entry)
             for entry, before in zip(new, earlier, strict=False)
         ]
-    return new
+    # 70 stays 70, though the program holds it as 70.0. A bool equals a number too, and is another thing.
+    return old if old == new and not isinstance(old, bool) and not isinstance(new, bool) else new
 
 
 def _write(path: Path, content: bytes) -> None:

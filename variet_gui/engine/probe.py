@@ -60,20 +60,19 @@ async def probe(binary: EngineBinary, cache_dir: Path | None = None) -> Capabili
     known = _cache.get(stamp) or (await asyncio.to_thread(_cache.load, cache_dir, stamp) if cache_dir else None)
     if known is not None:
         return known
+    # One after the other: two at once would have to be cleared up together when one fails, for a gain of 15 ms.
+    help_text = await _ask(binary, "--help")
     try:
-        # A group, so that no process outlives the failure of the other.
-        async with asyncio.TaskGroup() as group:
-            help_text = group.create_task(_ask(binary, "--help"))
-            version_text = group.create_task(_ask(binary, "--version"))
-            sha256 = group.create_task(asyncio.to_thread(_sha256, stamp))
-    except* ProbeError as errors:
-        raise errors.exceptions[0] from None
-    flags, removed, hints = parse_help(help_text.result())
+        version_text = await _ask(binary, "--version")
+    except ProbeError as error:
+        log.warning("the build is not known: %s", error)
+        version_text = ""
+    flags, removed, hints = parse_help(help_text)
     if not flags:
         raise ProbeError(
             msg("{program} is not a llama-server: its help names no flags.", program=_name(binary)),
         )
-    build, commit, version = parse_version(version_text.result())
+    build, commit, version = parse_version(version_text)
     found = Capabilities(
         flags=flags,
         removed=removed,
@@ -82,7 +81,7 @@ async def probe(binary: EngineBinary, cache_dir: Path | None = None) -> Capabili
         commit=commit,
         version=version,
         embedded=binary.embedded,
-        sha256=sha256.result(),
+        sha256=await asyncio.to_thread(_sha256, stamp),
     )
     _cache.put(stamp, found)
     if cache_dir is not None:

@@ -158,19 +158,20 @@ class HeaderReader:
         return SkippedArray(element_type, length)
 
     def _skip_strings(self, count: int) -> None:
-        # The hot loop: half a million lengths for one vocabulary. It runs over what was read already and asks for
-        # more only when it falls off the end.
+        # The hot loop: half a million lengths for one vocabulary. It runs over what was read already, asks for more
+        # when it falls off the end, and then takes the one that it fell on.
         self._strings_left -= count
-        unpack, buffer, at, left = _U64.unpack_from, self._buffer, self._at, count
-        while left:
+        unpack, buffer, at, steps = _U64.unpack_from, self._buffer, self._at, iter(range(count))
+        while True:
             try:
-                while left:
-                    at += 8 + unpack(buffer, at)[0]
-                    left -= 1
+                for _ in steps:
+                    (length,) = unpack(buffer, at)
+                    at += length + 8
+                break
             except (struct.error, OverflowError):
                 self._at = at
-                self._need(8)
-                at = self._at
+                length = self.u64()
+                at = self._at + length
         self._at = at
 
     def _unpack(self, layout: struct.Struct) -> bool | int | float:

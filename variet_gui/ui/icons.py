@@ -31,14 +31,7 @@ def icon(name: str, colour: str = "text", side: int = 16) -> QIcon:
     Raises:
         FileNotFoundError: no icon has that name.
     """
-    result = QIcon()
-    tint = theme.colour(colour)
-    for scale in _SCALES:
-        result.addPixmap(_tinted(name, tint, side, scale))
-    disabled = theme.colour("idle")
-    for scale in _SCALES:
-        result.addPixmap(_tinted(name, disabled, side, scale), QIcon.Mode.Disabled)
-    return result
+    return _icon(name, theme.colour(colour).name(), theme.colour("idle").name(), side)
 
 
 def paint(painter: QPainter, name: str, rect: QRectF, colour: QColor) -> None:
@@ -50,6 +43,15 @@ def pixmap(name: str, colour: str = "text", side: int = 16) -> QPixmap:
     """Return the icon `name` in the theme's `colour` as a pixmap of `side` logical pixels for the sharpest screen."""
     scale = max((screen.devicePixelRatio() for screen in QGuiApplication.screens()), default=1.0)
     return _tinted(name, theme.colour(colour), side, scale)
+
+
+@lru_cache(maxsize=256)
+def _icon(name: str, tint: str, disabled: str, side: int) -> QIcon:
+    result = QIcon()
+    for scale in _SCALES:
+        result.addPixmap(_tinted(name, QColor(tint), side, scale))
+        result.addPixmap(_tinted(name, QColor(disabled), side, scale), QIcon.Mode.Disabled)
+    return result
 
 
 def _tinted(name: str, tint: QColor, side: int, scale: float) -> QPixmap:

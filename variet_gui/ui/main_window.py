@@ -2,51 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
-import datetime as dt
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
+import shiboken6
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QShowEvent
-from PySide6.QtWidgets import (
-    QApplication,
-    QFrame,
-    QGridLayout,
-    QMainWindow,
-    QStackedWidget,
-    QTabBar,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
-from variet_gui.events import Fix, GpusSampled, ServerStatus
+from variet_gui.catalog.tiers import Tier
+from variet_gui.events import Fix, GpusSampled, HostSampled, ServerStatus
 from variet_gui.i18n import tr
 from variet_gui.ui import actions, icons, theme
-from variet_gui.ui.widgets import figures, tier_text
+from variet_gui.ui.status_text import engine_text, saved_at, short_path
+from variet_gui.ui.widgets import tier_text
 from variet_gui.ui.widgets.closing_veil import ClosingVeil
-from variet_gui.ui.widgets.elided_label import ElidedLabel
-from variet_gui.ui.widgets.layout import row
-from variet_gui.ui.widgets.notice_bar import NoticeBar
-from variet_gui.ui.widgets.status_line import StatusLine
-from variet_gui.ui.widgets.tier_rail import TierRail
-from variet_gui.ui.widgets.top_bar import TopBar
+from variet_gui.ui.widgets.gpu_meter import gpu_bars
+from variet_gui.ui.widgets.window_frame import Page, WindowFrame
 
 if TYPE_CHECKING:
     from variet_gui.ui.bridge import Bridge
 
+__all__ = ["MainWindow", "Page"]
+
 SPEED_PERIOD_MS = 500
 _PREFERRED = QSize(1440, 900)
 _SMALLEST = QSize(960, 600)
-
-
-class Page(NamedTuple):
-    """One page of the tab strip. Its widget has `show_role(role)`."""
-
-    key: str
-    title: str
-    widget: QWidget
 
 
 class MainWindow(QMainWindow):
@@ -72,15 +53,15 @@ class MainWindow(QMainWindow):
         title = tr("Variet Control Panel")
         self.setWindowTitle(title)
         self.setWindowIcon(icons.app_icon())
-        self.top = TopBar(title, language)
-        self.notices = NoticeBar()
-        self.rail = TierRail()
-        self.tabs = QTabBar()
-        self.stack = QStackedWidget()
-        self.status = StatusLine()
-        self._subject = ElidedLabel("", "quiet")
-        self._build()
-        self.veil = ClosingVeil(self.centralWidget())
+        frame = WindowFrame(title, language, self._pages)
+        self.top, self.notices, self.rail = frame.top, frame.notices, frame.rail
+        self.tabs, self.stack, self.status = frame.tabs, frame.stack, frame.status
+        self._subject = frame.subject
+        self.setCentralWidget(frame)
+        self.setMinimumSize(_SMALLEST)
+        screen = QGuiApplication.primaryScreen()
+        self.resize(_PREFERRED.boundedTo(screen.availableSize()) if screen is not None else _PREFERRED)
+        self.veil = ClosingVeil(frame)
         self._speeds = QTimer(self)
         self._speeds.setInterval(SPEED_PERIOD_MS)
         self._speeds.timeout.connect(self._show_speeds)
@@ -139,9 +120,11 @@ class MainWindow(QMainWindow):
     def _select(self, role: str) -> None:
         for page in self._pages:
             page.widget.show_role(role)
-        tier = self._bridge.panel.tune.tier(role)
-        self._subject.setText(f"{role} · {tier_text.model_line(tier)}")
+        self._show_subject(self._bridge.panel.tune.tier(role))
         self._show_engine()
+
+    def _show_subject(self, tier: Tier) -> None:
+        self._subject.setText(f"{tier.role} · {tier_text.model_line(tier)}")
 
     def _catalog_changed(self) -> None:
         tune = self._bridge.panel.tune
@@ -154,19 +137,29 @@ class MainWindow(QMainWindow):
             self._select(self.rail.current)
         elif tune.catalog_error is not None:
             self.show_page("tune")
-        self.status.set_catalog(_short(tune.catalog_path))
-        self._bridge.call(_saved_at(tune.catalog_path), done=self._show_saved)
+        self._look_when_saved()
+
+    def _look_when_saved(self) -> None:
+        path = self._bridge.panel.tune.catalog_path
+        self._bridge.call(saved_at(path), done=self._show_saved)
 
     def _show_saved(self, saved: str) -> None:
-        self.status.set_catalog(_short(self._bridge.panel.tune.catalog_path), saved)
+        if shiboken6.isValid(self.status):
+            self.status.set_catalog(short_path(self._bridge.panel.tune.catalog_path), saved)
 
     def _draft_changed(self, role: str) -> None:
         # A save or an engine that was found announces itself this way too.
         catalog = self._bridge.panel.tune.catalog
-        if catalog is not None and role in self.rail.cards:
-            self.rail.cards[role].set_tier(catalog.tier(role))
-            if role == self.role:
-                self._show_engine()
+        card = self.rail.cards.get(role)
+        if catalog is None or card is None or role not in catalog.roles:
+            return
+        tier = catalog.tier(role)
+        if tier is not card.tier:
+            card.set_tier(tier)
+            self._look_when_saved()
+        if role == self.role:
+            self._show_subject(tier)
+            self._show_engine()
 
     def _server_changed(self, status: ServerStatus) -> None:
         self.rail.set_status(status)
@@ -188,19 +181,11 @@ class MainWindow(QMainWindow):
         self._show_gpu_bars()
         self._show_engine()
 
+    def _host_sampled(self, sampled: HostSampled) -> None:
+        self.top.meters.show_host(sampled.sample)
+
     def _show_gpu_bars(self) -> None:
-        sampled = self._bridge.gpus()
-        bars = []
-        for position, gpu in enumerate(sampled.samples if sampled else ()):
-            used, total = gpu.memory_used_mib, gpu.memory_total_mib
-            words = tr(
-                "GPU {index}: {used} of {total} GiB in use by everything on it",
-                index=gpu.index,
-                used=figures.gibibytes(used),
-                total=figures.gibibytes(total),
-            )
-            fraction = used / total if used is not None and total else None
-            bars.append((fraction, theme.SERIES[position % 2], words))
+        bars = gpu_bars(self._bridge.gpus())
         for card in self.rail.cards.values():
             card.set_gpus(bars if card.status.state.is_up else [])
 
@@ -217,21 +202,7 @@ class MainWindow(QMainWindow):
         if role is None:
             self.status.set_engine("")
             return
-        panel, parts = self._bridge.panel, []
-        engine = panel.run.engine(role)
-        status, capabilities = self._bridge.status(role), panel.tune.capabilities(role)
-        if engine.binary is not None and engine.binary.embedded:
-            parts.append(tr("embedded engine (CPU)"))
-        elif engine.binary is not None:
-            build = status.build or (capabilities.label if capabilities else "")
-            parts.append(tr("llama-server {build}", build=build).strip())
-        elif engine.failure is not None:
-            parts.append(str(engine.failure.title))
-        sampled = self._bridge.gpus()
-        if sampled is not None and sampled.driver:
-            parts.append(tr("driver {version}", version=sampled.driver))
-        path = engine.binary.path if engine.binary is not None else None
-        self.status.set_engine(" · ".join(parts), str(path or ""))
+        self.status.set_engine(*engine_text(self._bridge, role))
 
     def _count_running(self) -> int:
         return sum(card.status.state.is_active for card in self.rail.cards.values())
@@ -260,8 +231,8 @@ class MainWindow(QMainWindow):
         active = self.role is not None and self._bridge.status(self.role).state.is_active
         self._with_role("restart" if active else "start")
 
-    def _handlers(self) -> dict:
-        handlers = {
+    def _handlers(self) -> dict[str, Callable[[], object]]:
+        handlers: dict[str, Callable[[], object]] = {
             "start": self._toggle_start,
             "stop": lambda: self._with_role("stop"),
             "next_tier": lambda: self.rail.select_by_step(1),
@@ -297,63 +268,9 @@ class MainWindow(QMainWindow):
         self.top.stop_all_asked.connect(bridge.stop_all)
         self.top.language_chosen.connect(self.language_chosen)
         self.top.theme_chosen.connect(self._choose_theme)
-        self.tabs.currentChanged.connect(self.stack.setCurrentIndex)
         bridge.server_changed.connect(self._server_changed)
         bridge.gpus_sampled.connect(self._gpus_sampled)
-        bridge.host_sampled.connect(lambda event: self.top.meters.show_host(event.sample))
+        bridge.host_sampled.connect(self._host_sampled)
         bridge.catalog_changed.connect(self._catalog_changed)
         bridge.draft_changed.connect(self._draft_changed)
         bridge.notice_raised.connect(self.notices.add)
-
-    def _build(self) -> None:
-        self.tabs.setDrawBase(False)
-        self.tabs.setExpanding(False)
-        self.tabs.setUsesScrollButtons(False)
-        self.tabs.setAccessibleName(tr("Pages"))
-        for number, page in enumerate(self._pages, 1):
-            index = self.tabs.addTab(page.title.replace("&", "&&"))
-            self.tabs.setTabToolTip(index, actions.with_shortcut(page.title, f"page_{number}"))
-            self.stack.addWidget(page.widget)
-        self._subject.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        strip = row(self.tabs, self._subject, spacing=16)
-        strip.setStretch(1, 1)
-        line = QFrame()
-        theme.mark(line, look="rule")
-        main = QWidget()
-        inside = QVBoxLayout(main)
-        inside.setContentsMargins(16, 0, 16, 0)
-        inside.setSpacing(0)
-        inside.addLayout(strip)
-        inside.addWidget(line)
-        inside.addWidget(self.stack, 1)
-        centre = QWidget()
-        grid = QGridLayout(centre)
-        grid.setContentsMargins(0, 0, 0, 0)
-        grid.setSpacing(0)
-        grid.addWidget(self.top, 0, 0, 1, 2)
-        grid.addWidget(self.notices, 1, 0, 1, 2)
-        grid.addWidget(self.rail, 2, 0)
-        grid.addWidget(main, 2, 1)
-        grid.addWidget(self.status, 3, 0, 1, 2)
-        grid.setRowStretch(2, 1)
-        grid.setColumnStretch(1, 1)
-        self.setCentralWidget(centre)
-        self.setMinimumSize(_SMALLEST)
-        screen = QGuiApplication.primaryScreen()
-        self.resize(_PREFERRED.boundedTo(screen.availableSize()) if screen is not None else _PREFERRED)
-
-
-async def _saved_at(path: Path) -> str:
-    """Return when `path` was last written, as hours and minutes today or as a date; empty when it cannot be read."""
-    try:
-        modified = (await asyncio.to_thread(path.stat)).st_mtime
-    except OSError:
-        return ""
-    at = dt.datetime.fromtimestamp(modified).astimezone()
-    today = dt.datetime.now().astimezone().date()
-    return at.strftime("%H:%M") if at.date() == today else at.strftime("%Y-%m-%d %H:%M")
-
-
-def _short(path: Path) -> str:
-    home = Path.home()
-    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)

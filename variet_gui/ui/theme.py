@@ -74,6 +74,11 @@ class ThemeManager(QObject):
 
 
 @cache
+def _colours(tokens: Tokens) -> dict[str, str]:
+    return tokens.named()
+
+
+@cache
 def manager() -> ThemeManager:
     """Return the one theme manager of this program."""
     return ThemeManager()
@@ -90,7 +95,7 @@ def colour(name: str) -> QColor:
     Raises:
         KeyError: no token has that name.
     """
-    return QColor(manager().tokens.named()[name])
+    return QColor(_colours(manager().tokens)[name])
 
 
 def series_colour(index: int) -> QColor:

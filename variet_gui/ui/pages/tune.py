@@ -254,6 +254,7 @@ class TunePage(QWidget):
             self._narrow = narrow
             self._side_scroll.setVisible(not narrow)
             (self._list_box if narrow else self._side_box).addWidget(self._panels)
+            self._panels.show()  # a widget that changes its parent is hidden
 
 
 def unset_text(tier: Tier, *, was_set: bool) -> str:

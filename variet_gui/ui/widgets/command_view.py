@@ -93,6 +93,7 @@ class CommandView(QTextEdit):
     def _write(self) -> None:
         self.clear()
         cursor = QTextCursor(self.document())
+        cursor.beginEditBlock()
         plain, quiet, marked = _format("code"), _format("faint"), _format("caution_text", bold=True)
         for name in self._prefix:
             cursor.insertText(f"{name} ", quiet)
@@ -105,6 +106,7 @@ class CommandView(QTextEdit):
         spaced.setLineHeight(_LINE_PX, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
         cursor.select(QTextCursor.SelectionType.Document)
         cursor.mergeBlockFormat(spaced)
+        cursor.endEditBlock()
         self.updateGeometry()
 
 

@@ -139,7 +139,7 @@ class MeterStrip(QWidget):
         """Show one round of the GPU sampler."""
         self._sampled = sampled
         while len(self.meters) < len(sampled.samples):
-            meter = GpuMeter(theme.SERIES[len(self.meters) % 2])
+            meter = GpuMeter(theme.SERIES[len(self.meters) % len(theme.SERIES)])
             self.meters.append(meter)
             self._box.addWidget(meter, 0, Qt.AlignmentFlag.AlignLeft)
         for meter, sample in zip(self.meters, sampled.samples, strict=False):
@@ -153,3 +153,19 @@ class MeterStrip(QWidget):
         """Show the computer's own figures; they are visible only while no GPU is."""
         self.host.set_sample(sample)
         self.host.setVisible(self._sampled is None or not self._sampled.samples)
+
+
+def gpu_bars(sampled: GpusSampled | None) -> list[tuple[float | None, str, str]]:
+    """Return one (fraction of memory in use, colour, words) per GPU, as a tier's card shows them."""
+    bars = []
+    for position, gpu in enumerate(sampled.samples if sampled else ()):
+        used, total = gpu.memory_used_mib, gpu.memory_total_mib
+        words = tr(
+            "GPU {index}: {used} of {total} GiB in use by everything on it",
+            index=gpu.index,
+            used=figures.gibibytes(used),
+            total=figures.gibibytes(total),
+        )
+        fraction = used / total if used is not None and total else None
+        bars.append((fraction, theme.SERIES[position % len(theme.SERIES)], words))
+    return bars

@@ -16,6 +16,7 @@ class HistoryPanel(Panel):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(tr("Recorded figures"), parent)
+        self._tier: Tier | None = None
         self._table: QWidget | None = None
         self._wanted = label("", "faint", wrap=True)
         self._note = label("", "faint", wrap=True)
@@ -24,6 +25,9 @@ class HistoryPanel(Panel):
 
     def set_tier(self, tier: Tier) -> None:
         """Show the figures of `tier`."""
+        if tier is self._tier:
+            return
+        self._tier = tier
         if self._table is not None:
             self.body.removeWidget(self._table)
             self._table.hide()

@@ -15,10 +15,14 @@ class NotesPanel(Panel):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(tr("Tuning notes"), parent)
+        self._tier: Tier | None = None
         self._list: QWidget | None = None
 
     def set_tier(self, tier: Tier) -> None:
         """Show the notes of `tier`, in the order of the catalog."""
+        if tier is self._tier:
+            return
+        self._tier = tier
         if self._list is not None:
             self.body.removeWidget(self._list)
             self._list.hide()

@@ -129,7 +129,7 @@ class Segments(QFrame):
 
     def _rove(self) -> None:
         # One stop for Tab: the chosen segment, or the first one.
-        stop = self._current if self._current is not None else (self._keys or [None])[0]
+        stop = self._current if self._current is not None else next(iter(self._keys), None)
         entered = None if stop is None else self.button(stop)
         for button in (*self._buttons.values(), *([self._more] if self._more else [])):
             policy = Qt.FocusPolicy.StrongFocus if button is entered else Qt.FocusPolicy.ClickFocus

@@ -115,6 +115,11 @@ class TierCard(QFrame):
         self._name()
 
     @property
+    def tier(self) -> Tier:
+        """The tier that is shown."""
+        return self._tier
+
+    @property
     def status(self) -> ServerStatus:
         """The status that is shown."""
         return self._status
