@@ -177,6 +177,8 @@ def test_that_a_complaint_from_hours_ago_is_not_blamed_for_a_crash() -> None:
     ("line", "code"),
     [
         ("error: invalid argument: --contxt", "flag_unknown"),
+        ("error: the embedded engine cannot honour --rpc (the library has no setting for it)", "flag_not_honoured"),
+        ("error: --model is required: the embedded engine serves one model", "no_model"),
         ('error while handling argument "-c": stoi', "value_refused"),
         ("llama-server: error while loading shared libraries: libcudart.so.12: cannot open", "engine_library_missing"),
         ("llama-server: /lib/libc.so.6: version `GLIBC_2.38' not found", "engine_library_missing"),

@@ -90,7 +90,14 @@ class Tier(_Model):
     """It survives the window and is adopted at the next start."""
     acceptance: Acceptance = Acceptance()
     history: list[HistoricalFigure] = Field(default_factory=list)
+    """Newest first."""
     tuning: list[TuningNote] = Field(default_factory=list)
+
+    @property
+    def latest_figure(self) -> HistoricalFigure | None:
+        """Return the newest recorded figure that has a generation speed (of one month, the first), or None."""
+        with_speed = [figure for figure in self.history if figure.generation_tps is not None]
+        return max(with_speed, key=lambda figure: figure.measured, default=None)
 
 
 class Catalog(_Model):

@@ -84,6 +84,8 @@ RULES: tuple[Rule, ...] = (
         r"error: invalid argument: (?P<flag>--(?:no-)?mmap|--mlock|--(?:no-)?direct-io|-n?dio)$",
         replacement="--load-mode",
     ),
+    _rule("flag_not_honoured", r"error: the embedded engine cannot honour (?P<flag>\S+) \((?P<reason>.*)\)"),
+    _rule("no_model", r"error: --model is required"),
     _rule("flag_unknown", r"error: invalid argument: (?P<flag>.+)"),
     _rule(
         "flag_removed",

@@ -79,6 +79,11 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             msg("It is an older or newer build than this command line was made for, or the flag is misspelt."),
             (PICK_ENGINE, SHOW_LOG),
         ),
+        "flag_not_honoured": Cause(
+            msg("The embedded engine cannot do what {flag} asks for."),
+            msg("It says: {reason}. A llama-server can."),
+            (PICK_ENGINE, SHOW_LOG),
+        ),
         "flag_removed": Cause(
             msg("{flag} no longer exists in this llama-server."),
             msg("The replacement is {replacement}."),

@@ -102,7 +102,7 @@ def parse_help(text: str) -> tuple[frozenset[str], frozenset[str], tuple[tuple[s
     for entry in _entries(text.splitlines()):
         names, hint = _names(entry[0])
         flags.update(names)
-        if any("has been removed" in line for line in entry[1:]):
+        if "has been removed" in " ".join(line.strip() for line in entry[1:]):
             removed.update(names)
         if hint:
             hints.update(dict.fromkeys(names, hint))

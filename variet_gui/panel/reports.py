@@ -29,7 +29,7 @@ async def tiers(panel: Panel) -> TiersShape:
     assert catalog is not None
     rows = []
     for tier in catalog.tiers:
-        last = tier.history[-1] if tier.history else None
+        last = tier.latest_figure
         profile = panel.tune.draft(tier.role)
         rows.append(
             TierRow(

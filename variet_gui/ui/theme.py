@@ -41,6 +41,7 @@ class ThemeManager(QObject):
         super().__init__()
         self.choice = ThemeChoice.SYSTEM
         self.tokens: Tokens = DARK
+        self.colours = self.tokens.named()
         self._follows_desktop = False
 
     def apply(self, app: QApplication, choice: ThemeChoice | str) -> None:
@@ -65,17 +66,13 @@ class ThemeManager(QObject):
 
     def _dress(self, app: QApplication) -> None:
         self.tokens = _tokens_for(self.choice)
+        self.colours = self.tokens.named()
         if app.style().objectName().lower() != "fusion":
             app.setStyle(QStyleFactory.create("Fusion"))
         app.setFont(text_font())
         app.setPalette(_palette(self.tokens))
         app.setStyleSheet(stylesheet.build(self.tokens, mono_font().families()))
         self.changed.emit()
-
-
-@cache
-def _colours(tokens: Tokens) -> dict[str, str]:
-    return tokens.named()
 
 
 @cache
@@ -95,7 +92,7 @@ def colour(name: str) -> QColor:
     Raises:
         KeyError: no token has that name.
     """
-    return QColor(_colours(manager().tokens)[name])
+    return QColor(manager().colours[name])
 
 
 def series_colour(index: int) -> QColor:
@@ -142,7 +139,8 @@ def mark(widget: QWidget, **properties: str | bool) -> None:
     changed = [name for name, value in properties.items() if widget.property(name) != value]
     for name in changed:
         widget.setProperty(name, properties[name])
-    if changed:
+    # A widget that was not shown yet is styled when it is; doing it now too would double the work.
+    if changed and widget.testAttribute(Qt.WidgetAttribute.WA_WState_Polished):
         widget.style().unpolish(widget)
         widget.style().polish(widget)
         widget.update()

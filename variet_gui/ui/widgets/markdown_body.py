@@ -101,23 +101,30 @@ class MarkdownBody(QTextBrowser):
 
     def _flush(self) -> None:
         began = time.perf_counter()
+        # One edit block: the document is laid out once at its end, not after each of a dozen edits.
+        edit = QTextCursor(self.document())
+        edit.beginEditBlock()
+        self._drop_tail()
         if len(self._text) > _PLAIN_ABOVE:
             self._append_plain()
         else:
-            self._drop_tail()
-            settled = settled_length(self._text, self._settled)
-            if settled > self._settled:
-                first = self._append(self._text[self._settled : settled])
-                self._settled_runs += dress(self.document(), first)
-                self._settled = settled
-                self._anchor = self.document().characterCount() - 1
-            tail = self._text[self._settled :]
-            self._tail_runs = dress(self.document(), self._append(tail), growing=True) if tail.strip() else []
-        cursor = QTextCursor(self.document())
-        cursor.movePosition(QTextCursor.MoveOperation.End)
-        cursor.insertText(_CARET, caret_format())
+            self._append_markdown()
+        edit.movePosition(QTextCursor.MoveOperation.End)
+        edit.insertText(_CARET, caret_format())
+        edit.endEditBlock()
         cost_ms = (time.perf_counter() - began) * 1000.0
         self._pause_ms = max(FLUSH_MS, math.ceil(cost_ms * _COST_SHARE))
+
+    def _append_markdown(self) -> None:
+        settled = settled_length(self._text, self._settled)
+        if settled > self._settled:
+            first = self._append(self._text[self._settled : settled])
+            self._settled_runs += dress(self.document(), first)
+            self._settled = settled
+            self._anchor = self.document().characterCount() - 1
+        tail = self._text[self._settled :]
+        if tail.strip():
+            self._tail_runs = dress(self.document(), self._append(tail), growing=True)
 
     def _append(self, text: str) -> QTextBlock:
         """Render `text` at the end and return the first block that came of it."""
@@ -138,7 +145,6 @@ class MarkdownBody(QTextBrowser):
         self._tail_runs = []
 
     def _append_plain(self) -> None:
-        self._drop_tail()
         cursor = QTextCursor(self.document())
         cursor.movePosition(QTextCursor.MoveOperation.End)
         cursor.insertText(self._text[self._settled :])
@@ -151,7 +157,10 @@ class MarkdownBody(QTextBrowser):
             self.setPlainText(self._text)
             return
         self.document().setMarkdown(self._text, FEATURES)
+        edit = QTextCursor(self.document())
+        edit.beginEditBlock()
         self._settled_runs = dress(self.document(), self.document().begin())
+        edit.endEditBlock()
 
     # ---------------------------------------------------------------------------------------------------------- events
 

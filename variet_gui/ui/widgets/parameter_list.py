@@ -107,7 +107,7 @@ class ParameterList(QWidget):
                 return each
         self._build_advanced()
         section = next(section for section in self._advanced if key in section.keys)
-        section.build()
+        section.build({key})
         return next(row for row in section.rows if key in row.keys)
 
     @property

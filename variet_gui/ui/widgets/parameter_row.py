@@ -114,8 +114,7 @@ class ParameterRow(QWidget):
 
     def matches(self, needle: str) -> bool:
         """Whether the row is found by `needle`: in a name, a flag, a key or the help text, in any case."""
-        folded = needle.casefold().strip()
-        return all(any(word in text for text in self._texts()) for word in folded.split())
+        return any(finds(needle, editor.parameter) for editor in self.editors)
 
     def note(self) -> str:
         """Return the line below the editor: why something was refused or is greyed out."""
@@ -123,14 +122,6 @@ class ParameterRow(QWidget):
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         self.editors[0].popup_menu(event.globalPos())
-
-    def _texts(self) -> list[str]:
-        found = []
-        for editor in self.editors:
-            parameter = editor.parameter
-            found += [str(parameter.label), str(parameter.help), parameter.key, parameter.flag, parameter.short]
-            found += [*parameter.spellings, *parameter.negatives, parameter.label.english]
-        return [text.casefold() for text in found]
 
     def _revert(self) -> None:
         for key in self.keys:
@@ -149,6 +140,13 @@ class ParameterRow(QWidget):
         theme.mark(self._note, look="failure" if refused else "faint")
         self._note.setText(text)
         self._note.setVisible(bool(text))
+
+
+def finds(needle: str, parameter: Parameter) -> bool:
+    """Whether every word of `needle` stands in a name, a flag, the key or the help of `parameter`."""
+    texts = [str(parameter.label), parameter.label.english, str(parameter.help), parameter.key]
+    text = "\n".join([*texts, *parameter.spellings, *parameter.negatives]).casefold()
+    return all(word in text for word in needle.casefold().split())
 
 
 def make_editor(parameter: Parameter) -> ParameterEditor:

@@ -11,7 +11,7 @@ from variet_gui.i18n import ntr, tr
 from variet_gui.ui import theme
 from variet_gui.ui.widgets.buttons import Button
 from variet_gui.ui.widgets.layout import label, row
-from variet_gui.ui.widgets.parameter_row import ParameterRow
+from variet_gui.ui.widgets.parameter_row import ParameterRow, finds
 
 
 class ParameterSection(QWidget):
@@ -28,7 +28,7 @@ class ParameterSection(QWidget):
     ) -> None:
         super().__init__(parent)
         self.parameters = tuple(parameters)
-        self.rows: tuple[ParameterRow, ...] = ()
+        self._rows: dict[str, ParameterRow] = {}
         self._make = make
         self._open = not folded
         self._title = str(group.title)
@@ -75,14 +75,20 @@ class ParameterSection(QWidget):
         self._body.setVisible(wanted)
         self._name()
 
-    def build(self) -> None:
-        """Make the rows, once."""
-        if self.rows:
-            return
-        made = [self._make(parameter) for parameter in self.parameters]
-        for each in made:
-            self._body_box.addWidget(each)
-        self.rows = tuple(made)
+    @property
+    def rows(self) -> tuple[ParameterRow, ...]:
+        """The rows that exist, in the order of the table."""
+        return tuple(self._rows[each.key] for each in self.parameters if each.key in self._rows)
+
+    def build(self, wanted: Collection[str] | None = None) -> None:
+        """Make the rows of the parameters called `wanted` (None: all) that do not exist yet."""
+        for parameter in self.parameters:
+            key = parameter.key
+            if key not in self._rows and (wanted is None or key in wanted):
+                before = [each.key for each in self.parameters[: self.parameters.index(parameter)]]
+                made = self._make(parameter)
+                self._body_box.insertWidget(sum(earlier in self._rows for earlier in before), made)
+                self._rows[key] = made
 
     def show_counts(self, set_keys: Collection[str], changed: Collection[str]) -> None:
         """Say on a folded heading how many of its parameters are set or changed."""
@@ -96,18 +102,20 @@ class ParameterSection(QWidget):
         theme.mark(self._remark, look="caution" if n_changed else "faint")
 
     def filter(self, needle: str) -> int:
-        """Show only the rows that `needle` finds, opening the fold for it; return how many there are."""
+        """Show only the rows that `needle` finds, opening the fold for them; return how many there are."""
+        hits = {each.key for each in self.parameters if not needle or self._found(needle, each)}
         if needle:
+            self.build(hits)
+        elif self._open:
             self.build()
-            self._body.show()
-        else:
-            self._body.setVisible(self._open)
-        found = 0
-        for each in self.rows:
-            hit = not needle or each.matches(needle)
-            each.setVisible(hit)
-            found += hit
-        return found if needle else len(self.parameters)
+        self._body.setVisible(bool(needle) or self._open)
+        for key, each in self._rows.items():
+            each.setVisible(key in hits)
+        return len(hits)
+
+    def _found(self, needle: str, parameter: Parameter) -> bool:
+        made = self._rows.get(parameter.key)
+        return made.matches(needle) if made is not None else finds(needle, parameter)
 
     def _name(self) -> None:
         if self._fold is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt
@@ -18,32 +17,13 @@ from PySide6.QtWidgets import QWidget
 
 from variet_gui.ui import theme
 from variet_gui.ui.widgets.plot_fill import PlotFill
+from variet_gui.ui.widgets.plot_model import Line, Mark
 from variet_gui.ui.widgets.plot_scale import FloatArray, place_labels
 
 LABEL_PX = 11
 _ROW_PX = 15
 _TOP_PX = 16
 _DASHES = {"limit": [6, 4], "mark": [3, 4]}
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A horizontal line of the plot at `value` on the left scale. `colour` "" means a quiet grid line."""
-
-    value: float
-    label: str
-    colour: str = ""
-    label_right: str = ""
-    colour_right: str = "faint"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A vertical line at `age_s` (negative: before now)."""
-
-    age_s: float
-    label: str
-    colour: str = "quiet"
 
 
 class _Curve(pg.PlotCurveItem):

@@ -53,3 +53,23 @@ class Limit:
     label: str
     colour: str
     """A token of the theme."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A horizontal line of the plot at `value` on the left scale. `colour` "" means a quiet grid line."""
+
+    value: float
+    label: str
+    colour: str = ""
+    label_right: str = ""
+    colour_right: str = "faint"
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A vertical line at `age_s` (negative: before now)."""
+
+    age_s: float
+    label: str
+    colour: str = "quiet"

@@ -162,7 +162,7 @@ class TierCard(QFrame):
 
     def _show_speed(self) -> None:
         target_tps = self._tier.acceptance.min_tps
-        figure = tier_text.latest_figure(self._tier)
+        figure = self._tier.latest_figure
         self._speed_row.setToolTip("")
         target, look = "", "faint"
         if target_tps is not None:

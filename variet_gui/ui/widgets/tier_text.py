@@ -20,12 +20,6 @@ def model_line(tier: Tier) -> str:
     return " · ".join(parts)
 
 
-def latest_figure(tier: Tier) -> HistoricalFigure | None:
-    """Return the newest recorded figure that has a generation speed, or None."""
-    with_speed = [figure for figure in tier.history if figure.generation_tps is not None]
-    return max(with_speed, key=lambda figure: figure.measured, default=None)
-
-
 def history_note(figure: HistoricalFigure) -> str:
     """Return why a recorded figure is shown as history and is not a pass."""
     return tr(

@@ -15,9 +15,9 @@ from variet_gui.events import MarkKind
 from variet_gui.i18n import tr
 from variet_gui.ui import theme
 from variet_gui.ui.widgets.figures import figure
-from variet_gui.ui.widgets.plot_canvas import Line, Mark, PlotCanvas
+from variet_gui.ui.widgets.plot_canvas import PlotCanvas
 from variet_gui.ui.widgets.plot_clock import PlotClock
-from variet_gui.ui.widgets.plot_model import Curve, Limit, PlotSource
+from variet_gui.ui.widgets.plot_model import Curve, Limit, Line, Mark, PlotSource
 from variet_gui.ui.widgets.plot_scale import (
     FloatArray,
     Scale,
