@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.support.waiting import run_async, wait_until
 from variet_gui.client.errors import ApiError, ErrorKind
-from variet_gui.events import EventStream, ServerState, ServerStateChanged, ServerStatus, SpeedSampled
+from variet_gui.events import EventStream, LogAppended, ServerState, ServerStateChanged, ServerStatus, SpeedSampled
 from variet_gui.i18n import msg
 from variet_gui.telemetry.rates import Rate
 from variet_gui.telemetry.tokens import TokenMeter, may_sleep
@@ -176,7 +176,7 @@ def test_that_the_curve_moves_while_an_answer_is_generated_and_ends_in_a_gap() -
     run_async(scenario())
 
 
-def test_that_a_working_server_is_asked_five_times_a_second_and_an_idle_one_once() -> None:
+def test_that_a_working_server_is_asked_five_times_a_second_and_an_idle_one_left_alone_until_its_log_speaks() -> None:
     async def scenario() -> None:
         async with House() as house:
             house.server.answer = generating(50)
@@ -188,8 +188,10 @@ def test_that_a_working_server_is_asked_five_times_a_second_and_an_idle_one_once
             house.server.answer = lambda at: [Slot()]
             await wait_until(lambda: house.busy[-1] == ("fast", False))
             idle_since = len(house.server.asked)
-            await wait_until(lambda: len(house.server.asked) >= idle_since + 2)
-            assert house.server.asked[-1] - house.server.asked[-2] > 0.9
+            house.events.publish(LogAppended("fast", ("0.22.603.143 I srv  update_slots: all slots are idle",)))
+            house.events.publish(LogAppended("fast", ("0.23.1 I slot launch_slot_: id  0 | processing task",)))
+            await wait_until(lambda: len(house.server.asked) > idle_since)
+            assert len(house.server.asked) == idle_since + 1, "the echo of a look led to another look"
 
     run_async(scenario())
 

@@ -31,7 +31,7 @@ class Word:
 
 
 _OPERATORS = re.compile(r"\d?>>?&?|<<?|&&?|\|\|?|;|\(|\)|\n")
-_WINDOWS_OPERATORS = re.compile(r"\d?>>?&?|<|&&?|\|\|?|\n")
+_WINDOWS_OPERATORS = re.compile(r"\d?>>?&?|<|&&?|\|\|?|;(?=\s|$)|\n")
 _LINE_END = re.compile(r"[ \t]*\r?\n")
 _BACKSLASHES = re.compile(r"\\*")
 _SINGLE_QUOTED = re.compile(r"'([^']*)'(?=\s|$)")

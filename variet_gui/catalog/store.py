@@ -139,7 +139,7 @@ class CatalogStore:
     # ---------------------------------------------------------------------------------------------------- writing
 
     def _save(self, catalog: Catalog, overwrite: bool) -> Catalog:
-        new = {"schema": SCHEMA} | catalog.model_dump(by_alias=True, exclude_unset=True)
+        new = {"schema": SCHEMA} | catalog.model_dump(by_alias=True, exclude_unset=True, warnings=False)
         content = _encoded(_in_order_of(self._data, new), self.path)
         # What is written must be readable again: the same check as for a file.
         checked, data = read_catalog(content, self.path)

@@ -15,13 +15,16 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from variet_gui.client.errors import ApiError
-from variet_gui.events import Event, EventStream, ServerStateChanged, ServerStatus, SpeedSampled
+from variet_gui.events import Event, EventStream, LogAppended, ServerStateChanged, ServerStatus, SpeedSampled
 from variet_gui.telemetry.rates import Rate
 
 log = logging.getLogger(__name__)
 
-IDLE_S, BUSY_S = 1.0, 0.2
-"""Seconds between two looks at a server without and with work."""
+IDLE_S, BUSY_S = 15.0, 0.2
+"""Seconds between two looks at a server without and with work. Each look at an idle server puts a line into its log, so
+an idle one is left alone until its log, or our own stream, says that there is work."""
+_ECHO = "all slots are idle"
+"""What a look at an idle server leaves in its log."""
 TIMEOUT_S = 1.0
 """Older builds answer /slots only between two batches: seconds, with experts on the CPU. That is no failure."""
 NOTE_FRESH_S = 1.5
@@ -143,6 +146,8 @@ class TokenMeter:
         def receive(event: Event) -> None:
             if isinstance(event, ServerStateChanged):
                 changed.set()
+            elif isinstance(event, LogAppended):
+                self._hear(event)
 
         unsubscribe = self._events.subscribe(receive)
         try:
@@ -174,6 +179,11 @@ class TokenMeter:
         watch.nudge.set()
         if ended or now - watch.published_at >= BUSY_S:
             self._publish(role, watch)
+
+    def _hear(self, event: LogAppended) -> None:
+        watch = self._watches.get(event.role)
+        if watch is not None and not watch.busy and any(_ECHO not in line for line in event.lines):
+            watch.nudge.set()
 
     def _reconcile(self) -> None:
         up = {status.role: status for status in self._statuses() if status.state.is_up}

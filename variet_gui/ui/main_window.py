@@ -103,8 +103,9 @@ class MainWindow(QMainWindow):
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)
-        if self.focusWidget() is None and self.role is not None:
-            self.rail.cards[self.role].setFocus(Qt.FocusReason.OtherFocusReason)
+        first = self.tabs if self.role is None else self.rail.cards[self.role]
+        if self.focusWidget() is None:
+            first.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         if self._may_close:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QFormLayout, QFrame, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from variet_gui.catalog.store import CatalogError
 from variet_gui.i18n import tr
@@ -30,16 +30,16 @@ class CatalogErrorView(QWidget):
         self._title = label("", "title", wrap=True)
         head = row(self._icon, self._title, spacing=10)
         head.setStretch(1, 1)
-        form = QFormLayout()
+        form = QGridLayout()
         form.setHorizontalSpacing(16)
         form.setVerticalSpacing(8)
-        form.setLabelAlignment(Qt.AlignmentFlag.AlignLeft)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.setColumnStretch(1, 1)
         rows = (("file", tr("File")), ("where", tr("Place")), ("found", tr("Found")), ("allowed", tr("Allowed")))
-        for key, name in rows:
+        for line, (key, name) in enumerate(rows):
             self._facts[key] = label("", wrap=True)
             self._facts[key].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            form.addRow(label(name, "quiet"), self._facts[key])
+            form.addWidget(label(name, "quiet"), line, 0, Qt.AlignmentFlag.AlignTop)
+            form.addWidget(self._facts[key], line, 1)
         self.reload = Button(tr("Reload"), "primary", "revert")
         self.copy_path = CopyButton(tr("Copy the path"), "")
         calm = label(tr("The file was left as it is. Repair it in an editor, then reload."), "quiet", wrap=True)

@@ -23,6 +23,7 @@ class CommandView(QTextEdit):
         self._prefix: tuple[str, ...] = ()
         self._spans: tuple[tuple[str, str | None], ...] = ()
         self._changed: frozenset[str] = frozenset()
+        self._heights: dict[int, int] = {}
         theme.mark(self, look="code")
         self.setReadOnly(True)
         self.setTabChangesFocus(True)
@@ -71,9 +72,13 @@ class CommandView(QTextEdit):
         return QSize(120, self.heightForWidth(max(120, self.width())))
 
     def heightForWidth(self, width: int) -> int:
-        document = self.document()
-        document.setTextWidth(max(80, width - 2))
-        return round(document.size().height()) + 4
+        if width not in self._heights:
+            # On a copy: the shown document is laid out to the widget's own width behind our back.
+            copy = self.document().clone()
+            copy.setTextWidth(max(80, width - 2))
+            self._heights[width] = round(copy.size().height()) + 4
+            copy.deleteLater()
+        return self._heights[width]
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -91,6 +96,7 @@ class CommandView(QTextEdit):
         self._write()
 
     def _write(self) -> None:
+        self._heights.clear()
         self.clear()
         cursor = QTextCursor(self.document())
         cursor.beginEditBlock()

@@ -31,7 +31,7 @@ class GpuMeter(QWidget):
         box.addWidget(self._name)
         box.addWidget(self._bar, 1)
         for part in (self._figures, self._warning, self._simulated):
-            box.addWidget(part)
+            box.addWidget(part, 0, Qt.AlignmentFlag.AlignVCenter)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
 
     def set_sample(self, sample: GpuSample) -> None:

@@ -21,7 +21,15 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QTextBrowser, QWidget
 
 from variet_gui.ui import theme
 from variet_gui.ui.widgets.markdown_cut import settled_length
-from variet_gui.ui.widgets.markdown_style import CODE_PADDING, FEATURES, Run, caret_format, dress, insert_markdown
+from variet_gui.ui.widgets.markdown_style import (
+    CODE_PADDING,
+    FEATURES,
+    Run,
+    caret_format,
+    dress,
+    dress_tables,
+    insert_markdown,
+)
 
 FLUSH_MS = 40
 _COST_SHARE = 6
@@ -95,20 +103,26 @@ class MarkdownBody(QTextBrowser):
 
     def _restart(self) -> None:
         self._is_plain, self._streaming = False, True
-        self._settled, self._anchor, self._pause_ms = 0, 0, 0
+        self._settled, self._pause_ms = 0, 0
         self._settled_runs, self._tail_runs = [], []
         self.clear()
+        self._anchor = 0
 
     def _flush(self) -> None:
         began = time.perf_counter()
-        # One edit block: the document is laid out once at its end, not after each of a dozen edits.
+        # In edit blocks: the document is laid out twice, not after each of a dozen edits. Two of them, because its
+        # tables exist only behind the first.
         edit = QTextCursor(self.document())
         edit.beginEditBlock()
         self._drop_tail()
+        before = self.document().findBlock(self._anchor) if self._settled else None
         if len(self._text) > _PLAIN_ABOVE:
             self._append_plain()
         else:
             self._append_markdown()
+        edit.endEditBlock()
+        edit.beginEditBlock()
+        self._dress_from(before.next() if before is not None else self.document().begin())
         edit.movePosition(QTextCursor.MoveOperation.End)
         edit.insertText(_CARET, caret_format())
         edit.endEditBlock()
@@ -118,19 +132,26 @@ class MarkdownBody(QTextBrowser):
     def _append_markdown(self) -> None:
         settled = settled_length(self._text, self._settled)
         if settled > self._settled:
-            first = self._append(self._text[self._settled : settled])
-            self._settled_runs += dress(self.document(), first)
+            insert_markdown(self.document(), self._text[self._settled : settled])
             self._settled = settled
             self._anchor = self.document().characterCount() - 1
         tail = self._text[self._settled :]
         if tail.strip():
-            self._tail_runs = dress(self.document(), self._append(tail), growing=True)
+            insert_markdown(self.document(), tail)
 
-    def _append(self, text: str) -> QTextBlock:
-        """Render `text` at the end and return the first block that came of it."""
-        before = self.document().blockCount() if self.document().characterCount() > 1 else 0
-        insert_markdown(self.document(), text)
-        return self.document().findBlockByNumber(before)
+    def _dress_from(self, first: QTextBlock) -> None:
+        document = self.document()
+        if not first.isValid() or len(self._text) > _PLAIN_ABOVE:
+            return
+        if self._settled and first.position() <= self._anchor:
+            length = document.characterCount()
+            dress_tables(document, first, self._anchor)
+            self._anchor += document.characterCount() - length
+            self._settled_runs += dress(document, first, self._anchor)
+            first = document.findBlock(self._anchor).next()
+        if first.isValid():
+            dress_tables(document, first)
+            self._tail_runs = dress(document, first, growing=True)
 
     def _drop_tail(self) -> None:
         cursor = QTextCursor(self.document())
@@ -138,7 +159,7 @@ class MarkdownBody(QTextBrowser):
         shape, letters = cursor.blockFormat(), cursor.blockCharFormat()
         cursor.movePosition(QTextCursor.MoveOperation.End, QTextCursor.MoveMode.KeepAnchor)
         cursor.removeSelectedText()
-        if self._anchor:
+        if self._settled:
             # An empty block (behind a table, a rule) takes over the format of what was removed behind it.
             cursor.setBlockFormat(shape)
             cursor.setBlockCharFormat(letters)
@@ -159,6 +180,7 @@ class MarkdownBody(QTextBrowser):
         self.document().setMarkdown(self._text, FEATURES)
         edit = QTextCursor(self.document())
         edit.beginEditBlock()
+        dress_tables(self.document(), self.document().begin())
         self._settled_runs = dress(self.document(), self.document().begin())
         edit.endEditBlock()
 

@@ -33,6 +33,7 @@ _ITEM_GAP = 3
 _LINE_PERCENT = 118.0
 _PROPORTIONAL = QTextBlockFormat.LineHeightTypes.ProportionalHeight.value
 _PROPERTY = QTextFormat.Property
+_FRAME_BEGINS = "\ufdd0"
 
 
 def is_code(block: QTextBlock) -> bool:
@@ -55,8 +56,10 @@ def insert_markdown(document: QTextDocument, text: str) -> None:
     start = cursor.position()
     cursor.insertMarkdown("x\n\n" + text, FEATURES)
     cursor.setPosition(start)
-    table = QTextCursor(cursor.block().next()).currentTable() if cursor.block().next().isValid() else None
-    if table is not None or not cursor.block().next().isValid():
+    block = cursor.block()
+    # Inside an edit block the document does not know its tables yet, but their borders are characters already.
+    before_table = document.characterAt(block.position() + block.length() - 1) == _FRAME_BEGINS
+    if before_table or not block.next().isValid():
         cursor.movePosition(QTextCursor.MoveOperation.EndOfBlock, QTextCursor.MoveMode.KeepAnchor)
     else:
         cursor.movePosition(QTextCursor.MoveOperation.NextBlock, QTextCursor.MoveMode.KeepAnchor)
@@ -72,15 +75,18 @@ class Run:
     is_quote: bool = False
 
 
-def dress(document: QTextDocument, first: QTextBlock, *, growing: bool = False) -> list[Run]:
-    """Give every block from `first` on its look and return the runs of code and of quotation among them.
+def dress(document: QTextDocument, first: QTextBlock, end: int | None = None, *, growing: bool = False) -> list[Run]:
+    """Give the blocks from `first` on their look and return the runs of code and of quotation among them.
 
-    With `growing`, text (or a caret) will be put into the last block.
+    Args:
+        document: what they are part of.
+        first: where to begin.
+        end: the position up to which is dressed; None: to the end of the document.
+        growing: text (or a caret) will be put into the last block.
     """
-    _dress_tables(document, first)  # ahead of all else: it may take an empty line away
     runs: list[Run] = []
     block = first
-    while block.isValid():
+    while block.isValid() and (end is None or block.position() <= end):
         last = block
         if is_code(block):
             while is_code(last.next()):
@@ -185,9 +191,14 @@ def _spans(block: QTextBlock) -> list[tuple[int, int, QTextCharFormat]]:
     return found[::-1]
 
 
-def _dress_tables(document: QTextDocument, first: QTextBlock) -> None:
+def dress_tables(document: QTextDocument, first: QTextBlock, end: int | None = None) -> None:
+    """Give the tables from `first` up to the position `end` their look.
+
+    Ahead of `dress` and not in the edit block in which they came: it may take an empty line away.
+    """
     for frame in document.rootFrame().childFrames():
-        if isinstance(frame, QTextTable) and frame.lastPosition() >= first.position():
+        behind = frame.lastPosition() >= first.position() and (end is None or frame.lastPosition() <= end)
+        if isinstance(frame, QTextTable) and behind:
             shape = frame.format()
             shape.setBorder(1)
             shape.setBorderBrush(QBrush(theme.colour("line")))

@@ -13,7 +13,8 @@ def model_line(tier: Tier) -> str:
     parts = [tier.model_name]
     if tier.quantisation:
         parts.append(tier.quantisation)
-    if tier.parameters.get("mmproj"):
+    # A projector whose file was not recorded may still have a recorded place.
+    if tier.parameters.get("mmproj") or "mmproj_offload" in tier.parameters:
         parts.append(tr("vision (CPU)") if tier.parameters.get("mmproj_offload") is False else tr("vision"))
     if tier.main_gpu_only is not None:
         parts.append(tr("GPU {index} only", index=tier.main_gpu_only))
