@@ -109,7 +109,9 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     deadline = time.monotonic() + 5.0
     while True:
         left_processes = _left_behind(processes)
-        left_threads = [t for t in threading.enumerate() if t not in threads and not t.daemon and t.is_alive()]
+        left_threads = [
+            t for t in threading.enumerate() if t not in threads and t.is_alive() and (t.name == "core" or not t.daemon)
+        ]
         if (not left_processes and not left_threads) or time.monotonic() > deadline:
             break
         time.sleep(0.02)  # a process that was told to end needs a moment to be reaped

@@ -275,6 +275,20 @@ class CatalogChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class CatalogFileChanged:
+    """Another program wrote the catalog file. Nothing was taken over; `panel.tune.outside` offers what can be done."""
+
+    text: Message
+    """What happened, in one sentence."""
+    roles: tuple[str, ...] = ()
+    """The tiers that are not what they were."""
+    conflicts: int = 0
+    """Settings that were changed there and are being edited here."""
+    usable: bool = True
+    """Whether the new file is a catalog that this program reads."""
+
+
+@dataclass(frozen=True, slots=True)
 class NoticeRaised:
     """Something to tell the operator quietly. `details` is for the log dialog: a traceback, a path."""
 
@@ -307,6 +321,7 @@ Event: TypeAlias = (
     | SpeedSampled
     | MarkAdded
     | CatalogChanged
+    | CatalogFileChanged
     | NoticeRaised
     | AnswerChanged
     | PictureRead

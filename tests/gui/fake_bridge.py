@@ -10,9 +10,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
-from variet_gui.catalog.store import CatalogStore
 
 from variet_gui.catalog.parameters import ParameterError
+from variet_gui.catalog.store import CatalogStore
 from variet_gui.catalog.tiers import LaunchProfile
 from variet_gui.events import EventStream, Failure, GpusSampled, ParameterValue, ServerStatus
 from variet_gui.i18n import Message

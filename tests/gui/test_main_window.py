@@ -4,19 +4,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import shiboken6
-from PySide6.QtCore import QEvent, Qt
-from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from tests.gui.fake_bridge import FakeBridge
-from tests.gui.tune_catalog import broken_bridge, engine, make_bridge
+from tests.gui.tune_catalog import engine, make_bridge, repair
+from tests.gui.window_kit import Shown, gpus, make_window, press, running
 from variet_gui.events import (
     Failure,
     Fix,
-    GpuSample,
     GpusSampled,
     HostSample,
     HostSampled,
@@ -25,23 +24,10 @@ from variet_gui.events import (
     ServerStatus,
     Severity,
 )
-from variet_gui.i18n import LANGUAGES, msg
+from variet_gui.i18n import msg
 from variet_gui.ui import actions, theme
-from variet_gui.ui.main_window import MainWindow, Page
-from variet_gui.ui.pages.tune import TunePage
 
 MENUS = pytest.mark.qt_log_ignore("This plugin does not support grabbing the keyboard", extend=True)
-
-
-class Shown(QWidget):
-    """A page that remembers which tiers it was asked to show."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.roles: list[str] = []
-
-    def show_role(self, role: str) -> None:
-        self.roles.append(role)
 
 
 @pytest.fixture(autouse=True)
@@ -53,27 +39,6 @@ def dressed(qapp: QApplication) -> None:
 @pytest.fixture
 def bridge(tmp_path: Path, qapp: QApplication) -> FakeBridge:
     return make_bridge(tmp_path)
-
-
-def make_window(qtbot: QtBot, bridge: FakeBridge, pages: list[Page] | None = None) -> MainWindow:
-    named = pages or [Page("tune", "Tune", Shown()), Page("chat", "Chat & vision", Shown()), Page("log", "Log", Shown())]
-    made = MainWindow(bridge, named)  # type: ignore[arg-type]
-    qtbot.addWidget(made, before_close_func=lambda window: window.finish_close())
-    made.resize(1280, 800)
-    made.show()
-    return made
-
-
-def press(window: MainWindow, key: str) -> None:
-    window.actions_by_key[key].trigger()
-
-
-def running(role: str = "fast", state: ServerState = ServerState.READY) -> ServerStatus:
-    return ServerStatus(role, state, port=8081, build="b11434-abc")
-
-
-def gpus() -> GpusSampled:
-    return GpusSampled(0.0, (GpuSample(0, "RTX", 9728.0, 12288.0), GpuSample(1, "RTX", 11468.0, 12288.0)), "580.65")
 
 
 # ------------------------------------------------------------------------------------------------------ selecting
@@ -162,6 +127,16 @@ def test_that_stop_all_is_there_only_while_something_runs(qtbot: QtBot, bridge: 
     assert window.top.stop_all.isEnabled()
     window.top.stop_all.click()
     assert bridge.asked == [("stop_all",)]
+
+
+def test_that_what_runs_can_still_be_stopped_when_the_catalog_turns_bad(qtbot: QtBot, bridge: FakeBridge) -> None:
+    window = make_window(qtbot, bridge)
+    bridge.show(running("fast"))
+    repair(bridge, "{nonsense")
+    assert window.rail.cards == {}
+    assert window.top.stop_all.isEnabled()
+    bridge.show(ServerStatus("fast", ServerState.STOPPED))
+    assert not window.top.stop_all.isEnabled()
 
 
 def test_that_the_address_of_the_selected_tier_is_copied_by_shortcut(qtbot: QtBot, bridge: FakeBridge) -> None:
@@ -255,124 +230,3 @@ def test_that_a_notice_appears_without_a_dialog(qtbot: QtBot, bridge: FakeBridge
     bridge.notice_raised.emit(NoticeRaised(Severity.WARNING, msg("The sampler was started again.")))
     assert window.notices.isVisible()
     assert window.notices.text() == "The sampler was started again."
-
-
-# ------------------------------------------------------------------------------------------------ catalog, choices
-
-
-def test_that_a_bad_catalog_leaves_the_window_alive(qtbot: QtBot, tmp_path: Path) -> None:
-    bridge = broken_bridge(tmp_path, "{nonsense")
-    page = TunePage(bridge)  # type: ignore[arg-type]
-    window = make_window(qtbot, bridge, [Page("log", "Log", Shown()), Page("tune", "Tune", page)])
-    assert window.rail.cards == {}
-    assert window.stack.currentWidget() is page
-    bridge.catalog_changed.emit()
-    qtbot.waitUntil(lambda: page.error.isVisible())
-    for key in window.actions_by_key:
-        if key != "quit":
-            press(window, key)
-    assert [asked for asked in bridge.asked if asked != ("stop_all",)] == []
-
-
-@MENUS
-def test_that_language_and_theme_can_be_chosen(qtbot: QtBot, qapp: QApplication, bridge: FakeBridge) -> None:
-    window = make_window(qtbot, bridge)
-    languages, themes = [], []
-    window.language_chosen.connect(languages.append)
-    window.theme_chosen.connect(themes.append)
-    menu = window.top.popup_languages()
-    assert [action.text() for action in menu.actions()] == ["As the system", *LANGUAGES.values()]
-    menu.actions()[-1].trigger()
-    menu.close()
-    menu = window.top.popup_themes()
-    menu.actions()[1].trigger()
-    menu.close()
-    assert languages == ["ko"]
-    assert themes == ["light"]
-    assert not theme.is_dark()
-    theme.apply(qapp, "dark")
-
-
-def test_that_a_window_that_was_replaced_no_longer_listens(qtbot: QtBot, bridge: FakeBridge) -> None:
-    old = MainWindow(bridge, [Page("tune", "Tune", TunePage(bridge))])  # type: ignore[arg-type]
-    old.show()
-    old.finish_close()
-    old.deleteLater()
-    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete.value)
-    assert not shiboken6.isValid(old)
-    bridge.show(running("fast"))
-    bridge.sample(gpus())
-    bridge.host_sampled.emit(HostSampled(0.0, HostSample(1.0, 2.0, 3.0)))
-    bridge.catalog_changed.emit()
-    bridge.draft_changed.emit("fast")
-    bridge.notice_raised.emit(NoticeRaised(Severity.INFO, msg("x")))
-    theme.manager().changed.emit()
-
-
-# --------------------------------------------------------------------------------------------------------- closing
-
-
-def test_that_closing_waits_for_the_servers(qtbot: QtBot, bridge: FakeBridge) -> None:
-    window = make_window(qtbot, bridge)
-    bridge.show(running("fast"))
-    asked: list[None] = []
-    window.closing.connect(lambda: asked.append(None))
-    window.close()
-    window.close()
-    assert window.isVisible()
-    assert asked == [None]
-    assert window.veil.isVisible()
-    assert "1 server is still running" in window.veil._left.text()
-    bridge.show(ServerStatus("fast", ServerState.STOPPED))
-    assert window.veil._left.text() == "Closing the panel"
-    window.finish_close()
-    assert not window.isVisible()
-
-
-def test_that_quit_goes_the_same_way(qtbot: QtBot, bridge: FakeBridge) -> None:
-    window = make_window(qtbot, bridge)
-    with qtbot.waitSignal(window.closing):
-        press(window, "quit")
-    assert window.isVisible()
-
-
-# ----------------------------------------------------------------------------------------------------------- shape
-
-
-@pytest.mark.parametrize("size", [(1280, 800), (960, 600), (1920, 1080)])
-def test_that_the_window_can_have_every_size_it_is_given(
-    qtbot: QtBot, bridge: FakeBridge, size: tuple[int, int]
-) -> None:
-    page = TunePage(bridge)  # type: ignore[arg-type]
-    window = make_window(qtbot, bridge, [Page("tune", "Tune", page)])
-    bridge.sample(gpus())
-    bridge.show(running("fast"))
-    window.resize(*size)
-    QApplication.processEvents()
-    assert (window.width(), window.height()) == size
-    assert window.centralWidget().minimumSizeHint().width() <= size[0]
-    for part in (window.top.stop_all, window.top.theme, page.save_and_restart, page.advanced):
-        corner = part.mapTo(window, part.rect().bottomRight())
-        assert corner.x() < size[0]
-        assert corner.y() < size[1]
-        assert part.width() >= part.minimumSizeHint().width()
-
-
-def test_that_every_control_of_the_window_has_a_name(qtbot: QtBot, bridge: FakeBridge) -> None:
-    window = make_window(qtbot, bridge, [Page("tune", "Tune", TunePage(bridge))])  # type: ignore[arg-type]
-    nameless = [
-        type(widget).__name__
-        for widget in window.findChildren(QWidget)
-        if widget.focusPolicy() & Qt.FocusPolicy.TabFocus
-        and widget.isVisible()
-        and not widget.accessibleName()
-        and not getattr(widget, "text", lambda: "")()
-    ]
-    assert nameless == []
-
-
-def test_that_actions_carry_their_shortcuts(qtbot: QtBot, bridge: FakeBridge) -> None:
-    window = make_window(qtbot, bridge)
-    action = window.actions_by_key["start"]
-    assert isinstance(action, QAction)
-    assert action.shortcut().toString() == "F5"

@@ -24,11 +24,12 @@ from variet_gui.app import Application, make_application
 from variet_gui.events import ServerState
 from variet_gui.panel.logging_setup import PanelLog
 from variet_gui.panel.panel import Panel, PanelOptions
+from variet_gui.ui.bridge import Bridge
 
 QUESTION = "List three colours of the rainbow, and say why the sky is blue."
 
 
-def until(condition: Callable[[], object], what: str, limit_s: float = 60.0) -> None:
+def until(condition: Callable[[], object], what: str, limit_s: float = 120.0) -> None:
     """Let the window live until `condition` holds.
 
     Raises:
@@ -45,6 +46,10 @@ def linger(seconds: float) -> None:
     """Let the window live for a while, so that curves have a length."""
     end = time.monotonic() + seconds
     until(lambda: time.monotonic() > end, "time", seconds + 5)
+
+
+def _is_ready(bridge: Bridge, role: str) -> Callable[[], bool]:
+    return lambda: bridge.status(role).state is ServerState.READY
 
 
 def demo_catalog(folder: Path, engine: str | None) -> Path:
@@ -84,18 +89,19 @@ def take(folder: Path, theme: str, language: str, size: tuple[int, int], engine:
         linger(2.0)
         for role in ("fast", "balanced"):
             window.rail.cards[role].button.click()
-            until(lambda role=role: bridge.status(role).state is ServerState.READY, f"{role} ready")
+            until(_is_ready(bridge, role), f"{role} ready")
         bridge.ask("balanced", "What is in this picture?", (png(320, 200, seed=3),), {"max_tokens": 24})
-        bridge.ask("fast", QUESTION, (), {"max_tokens": 200, "temperature": 0.2})
+        bridge.ask("fast", QUESTION, (), {"max_tokens": 60, "temperature": 0.2})
         until(lambda: panel.watch.store.last("fast.generation_tps"), "a moving curve")
         window.rail.select("fast")
         window.show_page("chat")
         picture("chat_streaming")
         until(lambda: not panel.converse.conversation("fast").busy, "the answer")
         picture("chat")
-        bridge.ask("fast", "And the sea?", (), {"max_tokens": 120})
+        bridge.ask("fast", "And the sea?", (), {"max_tokens": 60})
         linger(seconds)
         window.show_page("monitor")
+        linger(2.0)  # pyqtgraph is imported when the page is first shown
         picture("monitor")
         window.show_page("log")
         picture("log")

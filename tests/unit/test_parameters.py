@@ -31,12 +31,11 @@ from variet_gui.catalog.parameters import (
     parse_text,
 )
 from variet_gui.catalog.tiers import LaunchProfile
-from variet_gui.i18n import set_language
 
 ROOT = Path(__file__).resolve().parents[2]
 
 ESSENTIAL = {
-    "ctx_size", "ubatch_size", "batch_size", "n_gpu_layers", "tensor_split", "n_cpu_moe", "cache_type_k",
+    "model", "ctx_size", "ubatch_size", "batch_size", "n_gpu_layers", "tensor_split", "n_cpu_moe", "cache_type_k",
     "cache_type_v", "flash_attn", "mmproj", "mmproj_offload", "threads", "parallel",
 }  # fmt: skip
 
@@ -261,10 +260,6 @@ def test_that_command_line_words_are_read_as_llama_server_reads_them() -> None:
     assert parse_argument(parameter("tensor_split"), "3/1") == (3, 1)
     with pytest.raises(ParameterError):
         parse_argument(parameter("ctx_size"), "32k")  # std::stoi would read 32
-
-
-def test_that_english_is_the_language_of_the_tests() -> None:
-    assert set_language("en") == "en"
 
 
 def test_that_the_documentation_is_current() -> None:

@@ -68,6 +68,7 @@ _MODEL = (
         msg("The GGUF file to load; of a model in several parts, the first one. It decides nearly all of the memory."),
         short="-m",
         costs=_BOTH,
+        essential=True,
         environment="LLAMA_ARG_MODEL",
     ),
     _row(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import secrets
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import Any
 
 from variet_gui.catalog.tiers import SCHEMA, Catalog, LaunchProfile
 from variet_gui.catalog.validation import CatalogError, read_catalog
+from variet_gui.catalog.whole_file import write_whole
 from variet_gui.i18n import msg, tr
 
 __all__ = ["CatalogChangedOutside", "CatalogError", "CatalogStore"]
@@ -82,12 +81,7 @@ class CatalogStore:
             CatalogError, OSError: as `save`.
         """
         catalog = self._catalog or self.load()
-        values = {key: list(value) if isinstance(value, tuple) else value for key, value in profile.values.items()}
-        update = {
-            "parameters": values,
-            "extra_arguments": list(profile.extra_arguments),
-            "environment": dict(profile.environment),
-        }
+        update = profile.as_stored()
         old = catalog.tier(role)
         changed = {name: value for name, value in update.items() if getattr(old, name) != value}
         tiers = [tier.model_copy(update=changed) if tier.role == role else tier for tier in catalog.tiers]
@@ -124,7 +118,7 @@ class CatalogStore:
             raise _unreadable(self._template, error) from error
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            _write(self.path, content)
+            write_whole(self.path, content)
         except OSError as error:
             problem = error.strerror or str(error)
             message = msg("{file} cannot be made: {problem}", file=self.path, problem=problem)
@@ -145,7 +139,7 @@ class CatalogStore:
         checked, data = read_catalog(content, self.path)
         if not overwrite and self._content_changed():
             raise CatalogChangedOutside(self.path)
-        _write(self.path, content)
+        write_whole(self.path, content)
         self._catalog, self._data, self._stamp = checked, data, self._read()[1]
         return checked
 
@@ -176,36 +170,6 @@ def _in_order_of(old: object, new: Any) -> Any:
         ]
     # 70 stays 70, though the program holds it as 70.0. A bool equals a number too, and is another thing.
     return old if old == new and not isinstance(old, bool) and not isinstance(new, bool) else new
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Replace `path` by `content` in one step. A symbolic link stays one; permissions are kept."""
-    target = path.resolve()
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            temporary.chmod(target.stat().st_mode & 0o7777)
-        temporary.replace(target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut. Windows has no such call and needs none."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unreadable(file: Path, error: OSError) -> CatalogError:

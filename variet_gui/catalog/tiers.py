@@ -62,6 +62,15 @@ class TuningNote(_Model):
     why: str | None = None
 
 
+class Variant(_Model):
+    """Another set of launch settings that a tier keeps under a name: "demo day", "long context"."""
+
+    parameters: dict[str, StoredValue] = Field(default_factory=dict)
+    extra_arguments: list[str] = Field(default_factory=list)
+    environment: dict[str, str] = Field(default_factory=dict)
+    note: str | None = None
+
+
 class Tier(_Model):
     """One of the five tiers: the model files, how to launch them, and what is expected of them."""
 
@@ -80,6 +89,8 @@ class Tier(_Model):
     """Appended to the command line as they are."""
     environment: dict[str, str] = Field(default_factory=dict)
     """CUDA_* and GGML_* variables for this server."""
+    variants: dict[str, Variant] = Field(default_factory=dict)
+    """Other launch settings of this tier by name, in the order in which they were kept."""
     engine: str | None = None
     """A llama-server of its own: a path, or "embedded"."""
     expected_gpus: Annotated[int, Field(ge=0, le=8)] | None = None
@@ -152,10 +163,24 @@ class LaunchProfile:
     @classmethod
     def of(cls, tier: Tier) -> LaunchProfile:
         """Return the saved profile of `tier`."""
-        values = {key: tuple(value) if isinstance(value, list) else value for key, value in tier.parameters.items()}
-        return cls(
-            tier.role, MappingProxyType(values), tuple(tier.extra_arguments), MappingProxyType(dict(tier.environment))
-        )
+        return cls.of_stored(tier.role, tier)
+
+    @classmethod
+    def of_stored(cls, role: str, stored: Tier | Variant) -> LaunchProfile:
+        """Return what `stored` would launch for `role`."""
+        values = {key: tuple(value) if isinstance(value, list) else value for key, value in stored.parameters.items()}
+        environment = MappingProxyType(dict(stored.environment))
+        return cls(role, MappingProxyType(values), tuple(stored.extra_arguments), environment)
+
+    def as_stored(self) -> dict[str, Any]:
+        """Return it as it stands in a file: plain lists and texts under the names of a tier."""
+        return {
+            "parameters": {
+                key: list(value) if isinstance(value, tuple) else value for key, value in self.values.items()
+            },
+            "extra_arguments": list(self.extra_arguments),
+            "environment": dict(self.environment),
+        }
 
     def get(self, key: str) -> ParameterValue | None:
         """Return the value of `key`, or None when it is not set (llama-server's own default applies)."""

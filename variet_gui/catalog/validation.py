@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,40 +11,18 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from variet_gui.catalog.launch_checks import checked_parameter, checked_tier
 from variet_gui.catalog.parameter_values import shown
-from variet_gui.catalog.parameters import ParameterError, check, closest_key, parameter
-from variet_gui.catalog.tiers import SCHEMA, Catalog, Tier
+from variet_gui.catalog.refusal import CatalogError, path_inside
+from variet_gui.catalog.tiers import SCHEMA, Catalog
 from variet_gui.i18n import Message, msg, tr
+
+__all__ = ["CatalogError", "check_catalog", "path_inside", "read_catalog"]
 
 LARGEST_FILE = 16 * 1024 * 1024
 """Bytes. A catalog is a few kilobytes; anything larger is another file by mistake."""
 DEEPEST = 100
 """Levels of lists and objects within each other."""
-
-_VARIABLE_NAME = re.compile(r"[^=\x00-\x1f\x7f]+")
-
-
-class CatalogError(Exception):
-    """A catalog file that cannot be used: which file, where in it, what was found and what is allowed."""
-
-    def __init__(self, file: Path, where: str, found: str, allowed: Message, message: Message | None = None) -> None:
-        self.file = file
-        self.where = where
-        """The path inside the file, such as "tiers[1].acceptance.min_tps", or a line and column; may be empty."""
-        self.found = found
-        self.allowed = allowed
-        if message is None and where:
-            message = msg(
-                "{file}: {where} is {found}. Allowed: {allowed}.", file=file, where=where, found=found, allowed=allowed
-            )
-        self.message = message or msg(
-            "{file} holds {found}. Allowed: {allowed}.", file=file, found=found, allowed=allowed
-        )
-        super().__init__(str(file), where)
-
-    def __str__(self) -> str:
-        """Render the message in the current language."""
-        return str(self.message)
 
 
 def read_catalog(content: bytes, file: Path) -> tuple[Catalog, dict[str, Any]]:
@@ -77,21 +54,8 @@ def check_catalog(data: dict[str, Any], file: Path) -> Catalog:
         catalog = Catalog.model_validate(data)
     except ValidationError as error:
         raise _translated(error.errors(include_url=False)[0], data, file) from error
-    tiers = [_checked_tier(tier, index, file) for index, tier in enumerate(catalog.tiers)]
+    tiers = [checked_tier(tier, ("tiers", index), file) for index, tier in enumerate(catalog.tiers)]
     return catalog if tiers == catalog.tiers else catalog.model_copy(update={"tiers": tiers})
-
-
-def path_inside(parts: Iterable[str | int]) -> str:
-    """Return the path of a value inside the file: `tiers[1].parameters.ctx_size`."""
-    text = ""
-    for part in parts:
-        if isinstance(part, int):
-            text += f"[{part}]"
-        elif re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", part):
-            text += f".{part}" if text else part
-        else:
-            text += f"[{shown(part)}]"
-    return text
 
 
 # ---------------------------------------------------------------------------------------------------------------- JSON
@@ -175,63 +139,13 @@ def _inside(value: object) -> Iterable[object]:
     return value if isinstance(value, list) else ()
 
 
-# --------------------------------------------------------------------------------------------------------------- tiers
-
-
-def _checked_tier(tier: Tier, index: int, file: Path) -> Tier:
-    values: dict[str, Any] = {}
-    for key, value in tier.parameters.items():
-        values[key] = _checked_parameter(key, value, index, file)
-    for number, word in enumerate(tier.extra_arguments):
-        if not word or not _is_plain(word):
-            where = path_inside(["tiers", index, "extra_arguments", number])
-            raise CatalogError(file, where, shown(word), msg("a text that can stand on a command line"))
-    for name, value in tier.environment.items():
-        if not _VARIABLE_NAME.fullmatch(name) or not _is_plain(name) or not _is_plain(value):
-            where = path_inside(["tiers", index, "environment", name])
-            raise CatalogError(file, where, shown(value), msg("a variable name without = and a text as its value"))
-    return tier if values == tier.parameters else tier.model_copy(update={"parameters": values})
-
-
-def _checked_parameter(key: str, value: object, index: int, file: Path) -> object:
-    where = path_inside(["tiers", index, "parameters", key])
-    try:
-        checked = check(parameter(key), value)
-    except KeyError:
-        near = closest_key(key)
-        allowed = msg("the name of a launch parameter, such as {key}", key=near or "ctx_size")
-        if near is None:
-            message = msg("{file}: {where}: no launch parameter is called {key}.", file=file, where=where, key=key)
-        else:
-            message = msg(
-                "{file}: {where}: no launch parameter is called {key}; did you mean {near}?",
-                file=file,
-                where=where,
-                key=key,
-                near=near,
-            )
-        raise CatalogError(file, where, shown(key), allowed, message) from None
-    except ParameterError as error:
-        raise CatalogError(file, where, error.found, error.allowed) from error
-    return list(checked) if isinstance(checked, tuple) else checked
-
-
-def _is_plain(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
-
-
 # -------------------------------------------------------------------------------------------- pydantic in plain words
 
 
 def _translated(error: ErrorDetails, data: Mapping[str, Any], file: Path) -> CatalogError:
     location, kind = error["loc"], error["type"]
-    if location[:1] == ("tiers",) and location[2:3] == ("parameters",) and len(location) > 3:
-        index, key = location[1], location[3]
-        if isinstance(index, int) and isinstance(key, str):
-            try:
-                _checked_parameter(key, data["tiers"][index]["parameters"][key], index, file)
-            except CatalogError as located:
-                return located
+    if (located := _refused_parameter(location, data, file)) is not None:
+        return located
     if kind == "value_error" and (double := _double(data)) is not None:
         where, found = double
         return CatalogError(file, where, found, msg("a role and a port that no other tier has"))
@@ -240,6 +154,24 @@ def _translated(error: ErrorDetails, data: Mapping[str, Any], file: Path) -> Cat
     translate = _RULES.get(kind)
     allowed = translate(context) if translate else msg("another value ({rule})", rule=error["msg"])
     return CatalogError(file, path_inside(location), found, allowed)
+
+
+def _refused_parameter(location: tuple[str | int, ...], data: Mapping[str, Any], file: Path) -> CatalogError | None:
+    """Return what the parameter's own row says of a value that has the wrong type."""
+    if location[:1] != ("tiers",):
+        return None
+    depth = 4 if location[2:3] == ("variants",) else 2
+    if location[depth : depth + 1] != ("parameters",) or len(location) < depth + 2:
+        return None
+    where = location[: depth + 2]
+    value: Any = data
+    for part in where:
+        value = value[part]
+    try:
+        checked_parameter(str(where[-1]), value, where, file)
+    except CatalogError as refused:
+        return refused
+    return None
 
 
 def _double(data: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -41,24 +41,29 @@ class Panel:
         self.settings: Settings = load_settings(self.paths.settings)
         self.events = EventStream()
         self.http = Http()
-        self.tune = Tune(CatalogStore(self.paths.catalog, self.paths.template), self.paths.models_dir, self.events)
+        store = CatalogStore(self.paths.catalog, self.paths.template)
+        self.tune = Tune(store, self.paths.models_dir, self.events, self.paths.data_dir)
         self.fleet = Fleet(self.events, self._api, self.paths.logs_dir)
         self.run = Run(self.fleet, self.tune, self.paths, self.events, environ)
         self.watch = Watch(self.events, self.http, self.fleet.statuses, self._note_busy)
         self.converse = Converse(self.fleet, self._api, self.watch.meter, self.events)
 
     async def open(self, *, sampling: bool = True) -> None:
-        """Load the catalog and, with `sampling`, begin to watch GPUs, host and token rates.
+        """Load the catalog and, with `sampling`, begin to watch GPUs, host, token rates and the catalog file.
 
+        Only then are unsaved edits of the last run taken up: the terminal knows what is saved and nothing else.
         A catalog that cannot be used does not raise: `tune.catalog_error` says why, and the panel is alive.
         """
-        await self.tune.load()
-        if sampling:
+        if not sampling:
+            await self.tune.load()
+        else:
+            await self.tune.open()
             catalog = self.tune.catalog
             self.watch.start(catalog.simulated_gpus if catalog and self.options.demo else None)
 
     async def close(self) -> None:
         """Stop every server, sampler and connection; returns when nothing of ours is left running."""
+        await self.tune.close()
         await self.converse.close()
         await self.fleet.close()
         await self.watch.close()

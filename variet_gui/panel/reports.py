@@ -54,7 +54,7 @@ async def tiers(panel: Panel) -> TiersShape:
 async def _state(panel: Panel, role: str) -> str:
     status = panel.fleet.server(role).status
     if status.state is not ServerState.STOPPED:
-        return status.state.value
+        return str(status.state.value)
     return "ready" if await runs_elsewhere(panel, role) else "stopped"
 
 

@@ -1,41 +1,35 @@
 """Tune: what is saved, what is being edited, and the exact command that would start it.
 
-Reads and edits are in-memory and guarded by a lock, so that the window may call them from its own thread in the same
-tick as a slider moves. Only `save` touches the disk.
+Reads and edits are in memory and may be called from the window's own thread in the same tick as a slider moves. Only
+what is awaited touches the disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from variet_gui.catalog import command
 from variet_gui.catalog.capabilities import Capabilities
+from variet_gui.catalog.launch_checks import usable_profile
 from variet_gui.catalog.parameters import check, parameter
-from variet_gui.catalog.store import CatalogError, CatalogStore
+from variet_gui.catalog.store import CatalogChangedOutside, CatalogError, CatalogStore
 from variet_gui.catalog.tiers import Catalog, LaunchProfile, Tier
-from variet_gui.events import CatalogChanged, EventStream, ParameterValue
-from variet_gui.gguf.header import GgufError, read_header
+from variet_gui.events import EventStream, ParameterValue
+from variet_gui.gguf.header import GgufError
 from variet_gui.i18n import Message, msg
+from variet_gui.panel.history import History
+from variet_gui.panel.model_facts import ModelFacts, read_facts
+from variet_gui.panel.outside import Outside
+from variet_gui.panel.variants import Variants
+from variet_gui.panel.workspace import Workspace
+
+__all__ = ["ModelFacts", "PortTaken", "Tune"]
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFacts:
-    """What a model file says about itself, as far as the sliders need it."""
-
-    path: Path
-    architecture: str
-    layers: int
-    """Repeating layers, MTP layers included: llama.cpp counts them in the split."""
-    max_context: int | None
-    experts: int
-    file_mib: float
 
 
 class PortTaken(Exception):  # noqa: N818 - what is the case, as everywhere in this house
@@ -47,54 +41,76 @@ class PortTaken(Exception):  # noqa: N818 - what is the case, as everywhere in t
 
 
 class Tune:
-    """The catalog in memory and the drafts on top of it."""
+    """Edits the tiers of one catalog. With a data folder, edits survive a crash and every Save makes a revision."""
 
-    def __init__(self, store: CatalogStore, models_dir: Path, events: EventStream) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: CatalogStore,
+        models_dir: Path,
+        events: EventStream,
+        data_dir: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._workspace = Workspace(store, events, data_dir, clock)
+        self._lock = self._workspace.lock
         self._default_models_dir = models_dir
-        self._events = events
-        self._lock = threading.RLock()
-        self._catalog: Catalog | None = None
-        self._error: CatalogError | None = None
-        self._drafts: dict[str, LaunchProfile] = {}
+        self.variants = Variants(self._workspace)
+        self.history = History(self._workspace)
+        self.outside = Outside(self._workspace)
         self._capabilities: dict[str, Capabilities] = {}
         self._programs: dict[str, tuple[str, ...]] = {}
         self._facts: dict[str, ModelFacts] = {}
+        self._tasks: list[asyncio.Task[None]] = []
 
     # ------------------------------------------------------------------------------------------------ the catalog
 
     @property
     def catalog(self) -> Catalog | None:
         """Return the catalog, or None while it cannot be read (then `catalog_error` says why)."""
-        return self._catalog
+        return self._workspace.catalog
 
     @property
     def catalog_error(self) -> CatalogError | None:
         """Return why the catalog cannot be used, or None."""
-        return self._error
+        return self._workspace.error
 
     @property
     def catalog_path(self) -> Path:
         """Return the file that Save writes."""
-        return self._store.path
+        return self._workspace.store.path
 
     @property
     def models_dir(self) -> Path:
         """Return where relative model paths start."""
-        named = self._catalog.models_dir if self._catalog else None
+        named = self.catalog.models_dir if self.catalog else None
         return Path(named).expanduser() if named else self._default_models_dir
 
     async def load(self) -> None:
-        """Read the catalog, making it from the template at the first start. A bad file becomes `catalog_error`."""
+        """Read the catalog, making it from the template at the first start. A bad file becomes `catalog_error`.
+
+        Edits that are not saved are kept, and moved onto what the file says now.
+        """
+        await self._workspace.load()
+
+    async def open(self) -> None:
+        """Take up the unsaved edits of the last run, read the catalog, keep edits and watch the file until `close`."""
+        await self._workspace.restore_drafts()
+        await self._workspace.load()
+        for name, work in (("drafts", self._workspace.keep_drafts()), ("catalog-watch", self.outside.watch())):
+            self._tasks.append(asyncio.create_task(work, name=name))
+
+    async def close(self) -> None:
+        """End what `open` began, and write the unsaved edits a last time."""
+        for task in self._tasks:
+            task.cancel()
+        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                log.error("a task of the catalog ended with an error", exc_info=result)
+        self._tasks.clear()
         try:
-            catalog, error = await asyncio.to_thread(self._store.load), None
-        except CatalogError as refused:
-            catalog, error = None, refused
-            log.warning("the catalog was refused: %s", refused.message.english)
-        with self._lock:
-            self._catalog, self._error = catalog, error
-            self._drafts.clear()
-        self._events.publish(CatalogChanged())
+            await self._workspace.write_drafts()
+        except OSError:
+            log.exception("the unsaved edits could not be written")
 
     def tier(self, role: str) -> Tier:
         """Return the saved tier.
@@ -102,60 +118,80 @@ class Tune:
         Raises:
             KeyError: no such role, or there is no catalog; the message says which.
         """
-        catalog = self._catalog
-        if catalog is None:
-            raise KeyError(f"there is no catalog: {self._error.message.english if self._error else 'not loaded yet'}")
-        return catalog.tier(role)
+        return self._workspace.tier(role)
 
     # ------------------------------------------------------------------------------------------------- the profiles
 
     def saved(self, role: str) -> LaunchProfile:
         """Return the profile as it stands in the file."""
-        return LaunchProfile.of(self.tier(role))
+        return self._workspace.saved(role)
 
     def draft(self, role: str) -> LaunchProfile:
         """Return the profile with the operator's edits: what Start would start."""
-        with self._lock:
-            return self._drafts.get(role) or self.saved(role)
+        return self._workspace.draft(role)
 
-    def edit(self, role: str, key: str, value: ParameterValue | None) -> LaunchProfile:
+    def edit(self, role: str, key: str, value: ParameterValue | None, gesture: object | None = None) -> LaunchProfile:
         """Set (or with None unset) one parameter of the draft.
+
+        Edits of one key that share a `gesture`, or follow each other within a second, are one step for undo.
 
         Raises:
             ParameterError: the value is not allowed; the draft is as before.
         """
         normal = None if value is None else check(parameter(key), value)
         with self._lock:
-            edited = self.draft(role).with_value(key, normal)
-            self._drafts[role] = edited
-            return edited
+            return self._workspace.put(self.draft(role).with_value(key, normal), key=key, gesture=gesture)
+
+    def replace(self, profile: LaunchProfile) -> tuple[Message, ...]:
+        """Make a whole profile the draft of its role, such as an imported one. Returns what could not be taken over."""
+        usable, problems = usable_profile(profile)
+        self._workspace.put(usable)
+        return problems
 
     def revert(self, role: str, key: str | None = None) -> LaunchProfile:
-        """Take back one edit, or with no key all of them."""
+        """Take back one edit, or with no key all of them. Undo brings them again."""
         with self._lock:
-            if key is None:
-                self._drafts.pop(role, None)
-                return self.saved(role)
-            return self.edit(role, key, self.saved(role).get(key))
+            saved = self.saved(role)
+            return self._workspace.put(saved if key is None else self.draft(role).with_value(key, saved.get(key)))
+
+    def undo(self, role: str) -> bool:
+        """Take back the last step; False when there is none."""
+        with self._lock:
+            return self._workspace.drafts.undo(role)
+
+    def redo(self, role: str) -> bool:
+        """Do again what undo took back; False when there is nothing."""
+        with self._lock:
+            return self._workspace.drafts.redo(role)
+
+    def can_undo(self, role: str) -> bool:
+        """Whether there is a step to take back."""
+        return self._workspace.drafts.can_undo(role)
+
+    def can_redo(self, role: str) -> bool:
+        """Whether there is a step to do again."""
+        return self._workspace.drafts.can_redo(role)
 
     def changed(self, role: str) -> tuple[str, ...]:
-        """Return the keys in which the draft differs from the file."""
+        """Return the keys of the launch parameters in which the draft differs from the file."""
         return self.draft(role).changed_keys(self.saved(role))
 
-    async def save(self, role: str) -> None:
-        """Write the draft into the catalog file.
+    def is_changed(self, role: str) -> bool:
+        """Whether there is anything to save: a parameter, an extra argument or a variable."""
+        return self._workspace.drafts.get(role) is not None
+
+    async def save(self, role: str, note: str | None = None) -> None:
+        """Write the draft into the catalog file; that makes a revision, with the operator's own words in `note`.
 
         Raises:
             CatalogError: the file was changed from outside or has become unreadable; the draft is kept.
             OSError: it cannot be written; the draft is kept.
         """
-        profile = self.draft(role)
-        catalog = await asyncio.to_thread(self._store.save_profile, role, profile)
-        with self._lock:
-            self._catalog = catalog
-            if self._drafts.get(role) == profile:
-                self._drafts.pop(role, None)
-        self._events.publish(CatalogChanged(role))
+        try:
+            await self._workspace.save(role, note)
+        except CatalogChangedOutside:
+            await self.outside.check()  # what can be done is offered at once, not at the next look
+            raise
 
     async def set_engine(self, role: str, engine: str) -> None:
         """Keep `engine` (a path, or "embedded"): for the tier where it names one of its own, else for the catalog.
@@ -164,9 +200,9 @@ class Tune:
             CatalogError, OSError: as `save`.
         """
         if self.tier(role).engine is not None:
-            await self._change_tier(role, engine=engine)
-        elif self._catalog is not None:
-            await self._keep(self._catalog.model_copy(update={"engine": engine}))
+            await self._workspace.change_tier(role, engine=engine)
+        else:
+            await self._workspace.change(lambda catalog: catalog.model_copy(update={"engine": engine}))
 
     async def set_port(self, role: str, port: int) -> None:
         """Keep another port for the tier.
@@ -175,24 +211,12 @@ class Tune:
             PortTaken: another tier of the catalog has it.
             CatalogError, OSError: as `save`.
         """
-        for other in self._catalog.tiers if self._catalog else ():
+        for other in self.catalog.tiers if self.catalog else ():
             if other.port == port and other.role != role:
                 raise PortTaken(
                     msg("Port {port} belongs to {role}; every tier has its own.", port=port, role=other.role)
                 )
-        await self._change_tier(role, port=port)
-
-    async def _change_tier(self, role: str, **update: object) -> None:
-        if self._catalog is not None:
-            tiers = [t.model_copy(update=update) if t.role == role else t for t in self._catalog.tiers]
-            await self._keep(self._catalog.model_copy(update={"tiers": tiers}))
-
-    async def _keep(self, catalog: Catalog) -> None:
-        await asyncio.to_thread(self._store.save, catalog)
-        with self._lock:
-            self._catalog = catalog
-        for role in catalog.roles:
-            self._events.publish(CatalogChanged(role))
+        await self._workspace.change_tier(role, port=port)
 
     # -------------------------------------------------------------------------------------------------- the command
 
@@ -205,6 +229,10 @@ class Tune:
             else:
                 self._capabilities[role] = capabilities
 
+    def program(self, role: str) -> tuple[str, ...]:
+        """Return the words that call the tier's engine, as far as it is known."""
+        return self._programs.get(role, ("llama-server",))
+
     def capabilities(self, role: str) -> Capabilities | None:
         """Return what the tier's engine can do, or None while that is not known."""
         return self._capabilities.get(role)
@@ -216,7 +244,7 @@ class Tune:
             profile = profile.with_value(key, value)
         return command.build(
             profile,
-            program=self._programs.get(role, ("llama-server",)),
+            program=self.program(role),
             capabilities=self.capabilities(role),
             port=tier.port,
             alias=role,
@@ -241,21 +269,9 @@ class Tune:
         if path is None:
             return None
         try:
-            facts = await asyncio.to_thread(_read_facts, path)
+            facts = await asyncio.to_thread(read_facts, path)
         except (GgufError, OSError) as error:
             log.info("no model facts for %s: %s", role, error)
             return None
         self._facts[str(path)] = facts
         return facts
-
-
-def _read_facts(path: Path) -> ModelFacts:
-    header = read_header(path)
-    return ModelFacts(
-        path=path,
-        architecture=header.architecture,
-        layers=header.block_count or 0,
-        max_context=header.context_length,
-        experts=header.expert_count or 0,
-        file_mib=path.stat().st_size / 2**20,
-    )

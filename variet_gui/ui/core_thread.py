@@ -20,7 +20,9 @@ class CoreThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._up = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="core", daemon=False)
+        # A daemon: should the GUI thread ever die, the process ends, and the lifelines end the servers. Closing in
+        # order joins it.
+        self._thread = threading.Thread(target=self._run, name="core", daemon=True)
 
     def start(self) -> None:
         """Start the loop; returns once it takes calls (milliseconds)."""

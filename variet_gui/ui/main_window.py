@@ -50,6 +50,7 @@ class MainWindow(QMainWindow):
         self._bridge = bridge
         self._pages = tuple(Page(*page) for page in pages)
         self._may_close = False
+        self._active: set[str] = set()
         title = tr("Variet Control Panel")
         self.setWindowTitle(title)
         self.setWindowIcon(icons.app_icon())
@@ -61,6 +62,7 @@ class MainWindow(QMainWindow):
         self.setMinimumSize(_SMALLEST)
         screen = QGuiApplication.primaryScreen()
         self.resize(_PREFERRED.boundedTo(screen.availableSize()) if screen is not None else _PREFERRED)
+        self.top.stop_all.setEnabled(False)
         self.veil = ClosingVeil(frame)
         self._speeds = QTimer(self)
         self._speeds.setInterval(SPEED_PERIOD_MS)
@@ -113,7 +115,7 @@ class MainWindow(QMainWindow):
             return
         event.ignore()
         if self.veil.isHidden():
-            self.veil.cover(self._count_running())
+            self.veil.cover(len(self._active))
             self.closing.emit()
 
     # ------------------------------------------------------------------------------------------------ showing
@@ -164,7 +166,11 @@ class MainWindow(QMainWindow):
 
     def _server_changed(self, status: ServerStatus) -> None:
         self.rail.set_status(status)
-        running = self._count_running()
+        # Kept apart from the cards: what runs must stay stoppable when a bad catalog has taken the cards away.
+        self._active.discard(status.role)
+        if status.state.is_active:
+            self._active.add(status.role)
+        running = len(self._active)
         self.status.set_running(running)
         self.top.stop_all.setEnabled(running > 0)
         if running and not self._speeds.isActive():
@@ -204,9 +210,6 @@ class MainWindow(QMainWindow):
             self.status.set_engine("")
             return
         self.status.set_engine(*engine_text(self._bridge, role))
-
-    def _count_running(self) -> int:
-        return sum(card.status.state.is_active for card in self.rail.cards.values())
 
     # ------------------------------------------------------------------------------------------------- asking
 

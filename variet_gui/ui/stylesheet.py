@@ -132,6 +132,9 @@ QTextEdit[look="code"], QPlainTextEdit[look="code"] {
   font-family: $mono; font-size: ${small}px;
 }
 QTextEdit[look="body"], QPlainTextEdit[look="body"] { background: transparent; border: 0; padding: 0; }
+QTextEdit[look="reasoning"] {
+  background: transparent; border: 0; border-left: 2px solid $line; border-radius: 0; padding: 0 0 0 10px; color: $quiet;
+}
 QPlainTextEdit[look="log"] { background: $bar; border: 1px solid $line; border-radius: ${card_radius}px; padding: 6px; }
 QTextEdit[look="code"]:focus { border-color: $accent; }
 QComboBox::drop-down { border: 0; width: 20px; }

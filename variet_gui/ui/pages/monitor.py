@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QTimer
-from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QResizeEvent, QShowEvent
+from PySide6.QtWidgets import QBoxLayout, QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from variet_gui.events import GpuSample, GpusSampled, HostSampled
 from variet_gui.i18n import Message, tr
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from variet_gui.ui.bridge import Bridge
     from variet_gui.ui.widgets.time_plot import TimePlot
 
+_NARROW = 760
+"""Below this width of the page the two small plots stand below each other, px."""
 _GIB_PER_MIB = 1.0 / MIB_PER_GIB
 
 
@@ -46,6 +48,7 @@ class MonitorPage(QWidget):
         self.corner = self._build_corner()
         self._reason = label("", "quiet", wrap=True)
         self._reason.hide()
+        self._bottom = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._plots = QVBoxLayout()
         self._plots.setSpacing(12)
         inner = QWidget()
@@ -59,6 +62,7 @@ class MonitorPage(QWidget):
         scroll = QScrollArea()
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inner)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -84,13 +88,12 @@ class MonitorPage(QWidget):
         self._speed = TimePlot(tr("Tokens per second"), store, self._clock, height=150)
         self._load = TimePlot(tr("GPU utilisation"), store, self._clock, height=92)
         self._host = TimePlot(tr("This computer"), store, self._clock, height=92)
-        bottom = QHBoxLayout()
-        bottom.setSpacing(14)
-        bottom.addWidget(self._load, 1)
-        bottom.addWidget(self._host, 1)
+        self._bottom.setSpacing(14)
+        self._bottom.addWidget(self._load, 1)
+        self._bottom.addWidget(self._host, 1)
         self._plots.addWidget(self._vram, 19)
         self._plots.addWidget(self._speed, 15)
-        self._plots.addLayout(bottom, 10)
+        self._plots.addLayout(self._bottom, 10)
         self._refresh_speed()
         self._on_gpus(self._bridge.gpus())
 
@@ -103,6 +106,11 @@ class MonitorPage(QWidget):
         super().showEvent(event)
         if self._vram is None:
             QTimer.singleShot(0, self, self.prepare)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        below = self.width() < _NARROW
+        self._bottom.setDirection(QBoxLayout.Direction.TopToBottom if below else QBoxLayout.Direction.LeftToRight)
 
     # ---------------------------------------------------------------------------------------------------------- corner
 

@@ -35,11 +35,11 @@ class CatalogErrorView(QWidget):
         form.setVerticalSpacing(8)
         form.setColumnStretch(1, 1)
         rows = (("file", tr("File")), ("where", tr("Place")), ("found", tr("Found")), ("allowed", tr("Allowed")))
-        for line, (key, name) in enumerate(rows):
+        for number, (key, name) in enumerate(rows):
             self._facts[key] = label("", wrap=True)
             self._facts[key].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            form.addWidget(label(name, "quiet"), line, 0, Qt.AlignmentFlag.AlignTop)
-            form.addWidget(self._facts[key], line, 1)
+            form.addWidget(label(name, "quiet"), number, 0, Qt.AlignmentFlag.AlignTop)
+            form.addWidget(self._facts[key], number, 1)
         self.reload = Button(tr("Reload"), "primary", "revert")
         self.copy_path = CopyButton(tr("Copy the path"), "")
         calm = label(tr("The file was left as it is. Repair it in an editor, then reload."), "quiet", wrap=True)

@@ -106,7 +106,7 @@ class CommandView(QTextEdit):
         for position, (token, key) in enumerate(self._spans):
             if position:
                 cursor.insertText(" ", plain)
-            cursor.insertText(token.replace("-", f"-{_JOINER}"), marked if key in self._changed else plain)
+            cursor.insertText(_unbroken(token), marked if key in self._changed else plain)
         spaced = QTextBlockFormat()
         # Fixed: the joiner may come from another font, whose height must not move the lines apart.
         spaced.setLineHeight(_LINE_PX, QTextBlockFormat.LineHeightTypes.FixedHeight.value)
@@ -114,6 +114,12 @@ class CommandView(QTextEdit):
         cursor.mergeBlockFormat(spaced)
         cursor.endEditBlock()
         self.updateGeometry()
+
+
+def _unbroken(token: str) -> str:
+    """Return `token` with no place to break behind a dash or behind the first slash of a path."""
+    joined = token.replace("-", f"-{_JOINER}")
+    return f"/{_JOINER}{joined[1:]}" if joined.startswith("/") else joined
 
 
 def _format(colour: str, *, bold: bool = False) -> QTextCharFormat:

@@ -45,6 +45,7 @@ class Composer(QWidget):
         self._loader = loader
         self._drafts: dict[str, _Draft] = {}
         self._draft = _Draft()
+        self._role = ""
         self._situation = Situation(ServerState.STOPPED)
         self.setAcceptDrops(True)
         self._build()
@@ -111,7 +112,7 @@ class Composer(QWidget):
         self._edit.setPlainText(self._draft.text)
         self._edit.moveCursor(self._edit.textCursor().MoveOperation.End)
         self._edit.blockSignals(blocked)
-        self._edit.setPlaceholderText(tr("Ask {role} something – paste or drop a picture here", role=role))
+        self._role = role
         self._edit.setAccessibleName(tr("Message to {role}", role=role))
         self.show_refusal("")
         self._show_pictures()
@@ -263,6 +264,10 @@ class Composer(QWidget):
         self._add.setEnabled(not now.no_pictures)
         self._no_pictures.setText(now.no_pictures)
         self._no_pictures.setVisible(bool(now.no_pictures))
+        if now.no_pictures:
+            self._edit.setPlaceholderText(tr("Ask {role} something", role=self._role))
+        else:
+            self._edit.setPlaceholderText(tr("Ask {role} something – paste or drop a picture here", role=self._role))
         self._send.setVisible(not now.answering)
         self._send.setEnabled(self._can_send())
         self._stop.setVisible(now.answering)

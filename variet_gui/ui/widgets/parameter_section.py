@@ -121,5 +121,6 @@ class ParameterSection(QWidget):
         if self._fold is not None:
             self._fold.setText(f"{self._title.upper()}  {len(self.parameters)}".replace("&", "&&"))
             self._fold.set_icon("fold" if self._open else "unfold")
-            text = tr("{group}, open") if self._open else tr("{group}, folded")
-            self._fold.setAccessibleName(text.format(group=self._title))
+            self._fold.setAccessibleName(
+                tr("{group}, open", group=self._title) if self._open else tr("{group}, folded", group=self._title)
+            )

@@ -197,6 +197,10 @@ class PlotCanvas(pg.PlotWidget):
     def _paint_line_label(self, painter: QPainter, line: Line) -> None:
         y = self._y_px(line.value)
         area = QRectF(6.0, y - _ROW_PX, self.width() - 12.0, _ROW_PX)
+        if line.colour:
+            behind = QColor(self._ink("bar"))
+            behind.setAlphaF(0.8)  # a grid line may pass there, and a curve shall still be seen
+            painter.fillRect(QRectF(4.0, y - _ROW_PX + 1, self._text_width(line.label) + 4, _ROW_PX - 2), behind)
         if line.label:
             painter.setPen(self._ink(line.colour or "faint"))
             painter.drawText(area, Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter, line.label)

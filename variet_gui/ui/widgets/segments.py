@@ -52,7 +52,7 @@ class Segments(QFrame):
         """The chosen key; None when nothing is."""
         return self._current
 
-    def keys(self) -> tuple[str, ...]:
+    def options(self) -> tuple[str, ...]:
         """Return all keys, those of the menu last."""
         return (*self._keys, *self._more_keys)
 
@@ -112,7 +112,7 @@ class Segments(QFrame):
             super().keyPressEvent(event)
 
     def _move(self, step: int) -> None:
-        keys = self.keys()
+        keys = self.options()
         if self._current is None:
             target = keys[0] if step > 0 else keys[-1]
         else:

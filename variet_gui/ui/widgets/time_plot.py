@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QSizePolicy, QToolTip
 from variet_gui.events import MarkKind
 from variet_gui.i18n import tr
 from variet_gui.ui import theme
+from variet_gui.ui.widgets.elided_label import ElidedLabel
 from variet_gui.ui.widgets.figures import figure
 from variet_gui.ui.widgets.plot_canvas import PlotCanvas
 from variet_gui.ui.widgets.plot_clock import PlotClock
@@ -55,8 +56,7 @@ class TimePlot(QFrame):
         self._axis_changed()
 
     def _build(self, title: str, height: int) -> None:
-        self._title = QLabel(title)
-        theme.mark(self._title, look="heading")
+        self._title = ElidedLabel(title, "heading")
         self._note = QLabel()
         theme.mark(self._note, look="caution")
         self._note.hide()
@@ -70,7 +70,7 @@ class TimePlot(QFrame):
         header.addStretch(1)
         header.addWidget(self._figures)
         self._canvas = PlotCanvas()
-        self._canvas.setMinimumHeight(min(height, 76))
+        self._canvas.setMinimumHeight(min(height, round(height * 0.6) + 20))
         self._canvas.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self._canvas.viewport().installEventFilter(self)
         self._ticks = [QLabel(), QLabel(), QLabel()]
@@ -197,25 +197,20 @@ class TimePlot(QFrame):
         assert self._left_scale is not None
         left, right = self._left_scale, self._right_scale
         right_colour = next((_TEXT_TOKENS.get(c.colour, c.colour) for c in self._curves if c.right), "faint")
-        lines = [
-            Line(
-                tick,
-                "" if self._hidden_by_limit(tick) else _tick_text(tick),
-                label_right=""
-                if right is None or self._hidden_by_limit(tick)
-                else _tick_text(tick / left.top * right.top),
-                colour_right=right_colour,
-            )
-            for tick in left.ticks
-        ]
+        lines = []
+        for tick in left.ticks:
+            words = ("", "") if self._has_no_room(tick, left) else (_tick_text(tick), "")
+            if right is not None and words[0]:
+                words = (words[0], _tick_text(tick / left.top * right.top))
+            lines.append(Line(tick, words[0], label_right=words[1], colour_right=right_colour))
         lines += [Line(limit.value, limit.label, limit.colour) for limit in self._limits]
         return tuple(lines)
 
-    def _hidden_by_limit(self, tick: float) -> bool:
-        # Two words on one spot cannot be read; the limit is the one that matters.
-        assert self._left_scale is not None
-        near = self._left_scale.top * 18.0 / max(self._canvas.height(), 60)
-        return any(abs(limit.value - tick) < near for limit in self._limits)
+    def _has_no_room(self, tick: float, scale: Scale) -> bool:
+        """Whether the words of a grid line would lie on those of a limit (which matters more) or of the next line."""
+        per_px = scale.top / max(self._canvas.height() - 30, 30)
+        crowded = scale.ticks[0] < 14.0 * per_px and tick != scale.ticks[-1]
+        return crowded or any(abs(limit.value - tick) < 18.0 * per_px for limit in self._limits)
 
     def _marks(self, now: float, span_s: float) -> tuple[Mark, ...]:
         # Rounded to half a pixel: what does not move on the screen is not drawn again.

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from variet_gui.chat.messages import ChatMessage
 from variet_gui.ui import theme
-from variet_gui.ui.widgets.layout import label
+from variet_gui.ui.widgets.layout import label, row
 from variet_gui.ui.widgets.message_view import MessageView
 from variet_gui.ui.widgets.picture_loader import PictureLoader
 
@@ -30,6 +30,7 @@ class Transcript(QScrollArea):
         super().__init__(parent)
         self._loader = loader
         self._views: list[MessageView] = []
+        self._rows: list[QHBoxLayout] = []
         self._follows = True
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -94,16 +95,22 @@ class Transcript(QScrollArea):
         view.set_available(self._available())
         view.regenerate_asked.connect(self.regenerate_asked)
         view.link_asked.connect(self.link_asked)
-        side = Qt.AlignmentFlag.AlignLeft if view.is_answer else Qt.AlignmentFlag.AlignRight
-        self._box.insertWidget(self._box.count() - 1, view, 0, side)
+        # In a row of its own and not by alignment: a box layout asks aligned items for their height at its own width,
+        # not at theirs, and a line that wraps would lose its second half.
+        line = row(view, None) if view.is_answer else row(None, view)
+        self._box.insertLayout(self._box.count() - 1, line)
         self._views.append(view)
+        self._rows.append(line)
 
     def _drop_from(self, index: int) -> None:
-        for view in self._views[index:]:
-            self._box.removeWidget(view)
+        for view, line in zip(self._views[index:], self._rows[index:], strict=True):
+            line.removeWidget(view)
+            self._box.removeItem(line)
+            line.deleteLater()
             view.hide()
             view.deleteLater()
         del self._views[index:]
+        del self._rows[index:]
         if not self._views:
             self._follows = True
 
