@@ -1,7 +1,7 @@
 """Bring the translations up to date with the code, or check that they are.
 
-  python .ci/translations.py            collect all texts, update every .po, compile every .mo
-  python .ci/translations.py --check    fail on a text that is missing, untranslated, fuzzy, or not compiled
+python .ci/translations.py            collect all texts, update every .po, compile every .mo
+python .ci/translations.py --check    fail on a text that is missing, untranslated, fuzzy, or not compiled
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -112,7 +113,7 @@ def test_that_the_command_is_exact_and_shows_what_alters_it(terminal: Terminal) 
     start = argv.index("-lv")
     assert argv[start : start + 2] == ["-lv", "4"]
     assert argv[argv.index("--port") + 1] == str(terminal.port)
-    assert any(a in ("-ub", "--ubatch-size") and b == "256" for a, b in zip(argv, argv[1:], strict=False))
+    assert any(a in ("-ub", "--ubatch-size") and b == "256" for a, b in itertools.pairwise(argv))
     assert "LLAMA_ARG_PORT" in shape["env_removed"]
     assert shape["env_inherited"]["CUDA_VISIBLE_DEVICES"] == "0"
     assert shape["env"]["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
@@ -155,7 +156,8 @@ def test_that_a_missing_engine_is_told_and_never_replaced_by_the_cpu(terminal: T
 
 
 def test_that_a_taken_port_names_its_holder(terminal: Terminal) -> None:
-    script = f"import socket,sys; s=socket.create_server(('127.0.0.1',{terminal.port})); print(flush=True); sys.stdin.read()"
+    address = f"('127.0.0.1', {terminal.port})"
+    script = f"import socket, sys; s = socket.create_server({address}); print(flush=True); sys.stdin.read()"
     with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()

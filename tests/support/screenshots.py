@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QEventLoop
+from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication
 
 from tests.support.tiny_models import png, write_projector, write_text_model
@@ -36,10 +36,12 @@ def until(condition: Callable[[], object], what: str, limit_s: float = 120.0) ->
         TimeoutError: it did not come true; names `what`.
     """
     deadline = time.monotonic() + limit_s
+    tick = QTimer()
+    tick.start(20)  # so that waiting for events ends, and costs nothing meanwhile
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(what)
-        QApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 20)
+        QApplication.processEvents(QEventLoop.ProcessEventsFlag.WaitForMoreEvents)
 
 
 def linger(seconds: float) -> None:
@@ -91,15 +93,17 @@ def take(folder: Path, theme: str, language: str, size: tuple[int, int], engine:
             window.rail.cards[role].button.click()
             until(_is_ready(bridge, role), f"{role} ready")
         bridge.ask("balanced", "What is in this picture?", (png(320, 200, seed=3),), {"max_tokens": 24})
-        bridge.ask("fast", QUESTION, (), {"max_tokens": 60, "temperature": 0.2})
+        bridge.ask("fast", QUESTION, (), {"max_tokens": 200, "temperature": 0.2})
         until(lambda: panel.watch.store.last("fast.generation_tps"), "a moving curve")
         window.rail.select("fast")
         window.show_page("chat")
         picture("chat_streaming")
         until(lambda: not panel.converse.conversation("fast").busy, "the answer")
         picture("chat")
-        bridge.ask("fast", "And the sea?", (), {"max_tokens": 60})
-        linger(seconds)
+        for question in ("And the sea?", "And a sunset?"):
+            bridge.ask("fast", question, (), {"max_tokens": 160})
+            linger(seconds)
+            until(lambda: not panel.converse.conversation("fast").busy, "the next answer")
         window.show_page("monitor")
         linger(2.0)  # pyqtgraph is imported when the page is first shown
         picture("monitor")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tuning import Bench
+from tests.support.waiting import run_async
 from variet_gui.catalog.differences import Change
 from variet_gui.catalog.revisions import CURRENT, RevisionNotFound, RevisionStore
 from variet_gui.catalog.tiers import Tier, Variant
@@ -150,3 +152,26 @@ def test_that_half_a_character_in_the_note_does_not_cost_the_revision(store: Rev
     saved = store.record(tier(ctx_size=1), tier(ctx_size=2), note="demo \ud83d day")
     assert saved is not None
     assert store.list("fast")[0].note == "demo ? day"
+
+
+def test_that_rolling_back_writes_the_file_and_makes_a_revision(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+
+    async def scenario() -> None:
+        tune = bench.tune
+        await tune.load()
+        tune.edit("fast", "ctx_size", 8192)
+        await tune.save("fast", note="bigger")
+        _, first = await tune.history.list("fast")
+        await tune.history.mark_known_good(first.id)
+        tune.edit("fast", "ubatch_size", 64)
+        assert [change.key for change in await tune.history.diff("fast", first.id)] == ["ctx_size", "ubatch_size"]
+        assert await tune.history.roll_back("fast", first.id) == ()
+        newest, saved, again = await tune.history.list("fast")
+        assert (newest.kind, newest.rolled_back_to, saved.note) == ("rolled_back", first.id, "bigger")
+        assert again.known_good
+        tune.undo("fast")
+        assert tune.changed("fast") == ("ctx_size", "ubatch_size"), "what was being edited is not lost"
+
+    run_async(scenario())
+    assert bench.read()["tiers"][0]["parameters"] == {"ctx_size": 4096}

@@ -29,7 +29,9 @@ from variet_gui.catalog.pasted import is_flag
 from variet_gui.events import ParameterValue
 from variet_gui.i18n import Message, msg
 
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|(^|_)KEY", re.IGNORECASE)
+SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|(^|_)KEY", re.IGNORECASE)
+"""What the name of a variable looks like when its value is nobody else's business."""
+
 _PANEL_PASSES = frozenset({"--offline", "--metrics", "--slots", "--no-ui"})
 _OLD_NAMES = {"--no-webui": "--no-ui"}
 _THIS_COMPUTER = frozenset({HOST, "localhost"})
@@ -67,7 +69,7 @@ class ImportReader:
                 self._take_key(name, value)
             elif name == "LLAMA_ARG_PORT":
                 self._take_port(name, value)
-            elif is_scrubbed(name) or _SECRET_NAME.search(name):
+            elif is_scrubbed(name) or SECRET_NAME.search(name):
                 self.note(msg("The variable {name} was left out: it does not belong into a profile.", name=name))
             else:
                 self.environment[name] = value

@@ -8,13 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from variet_gui.catalog.import_reader import ImportReader
-from variet_gui.catalog.pasted import find_call
+from variet_gui.catalog.pasted import Call, find_call
 from variet_gui.catalog.shell import ShellTextError
 from variet_gui.catalog.tiers import LaunchProfile
 from variet_gui.events import ParameterValue
 from variet_gui.i18n import Message
 
-__all__ = ["Imported", "ShellTextError", "import_command"]
+__all__ = ["Imported", "ShellTextError", "import_command", "read_call"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,11 @@ def import_command(
     Raises:
         ShellTextError: the text cannot be split into words.
     """
-    call = find_call(line, windows)
+    return read_call(find_call(line, windows), models_dir)
+
+
+def read_call(call: Call, models_dir: Path | None = None) -> Imported:
+    """Return what one call of llama-server says, once it is taken apart."""
     reader = ImportReader(models_dir)
     reader.read_environment(call.assignments)
     reader.read_arguments(call.arguments)

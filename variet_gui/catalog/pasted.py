@@ -105,6 +105,8 @@ def _program_position(words: list[str]) -> int | None:
     if not words or is_flag(words[0]):
         return None
     for index, word in enumerate(words):
+        if _ASSIGNMENT.fullmatch(_without_key(word)):
+            continue  # LD_LIBRARY_PATH=/opt/llama-server-b11434 is no program
         name = re.split(r"[/\\]", _without_key(word))[-1].lower().removesuffix(".exe")
         following = words[index + 1] if index + 1 < len(words) else ""
         if name.startswith("llama-server") or _IMAGE.search(word) or word == Helper.EMBEDDED_ENGINE.value:

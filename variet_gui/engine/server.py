@@ -22,7 +22,7 @@ from variet_gui.engine.log_parser import Fact, LoadProgress, LoadReport, ModelLo
 from variet_gui.engine.log_tail import rotate
 from variet_gui.engine.process import GRACE_S, SpawnError
 from variet_gui.engine.readiness import ApiFactory
-from variet_gui.engine.server_run import ProcessEndedError, ServerRun, cancelled
+from variet_gui.engine.server_run import ProcessEndedError, ServerRun, StopAskedError, unless
 from variet_gui.events import (
     EventStream,
     Failure,
@@ -39,10 +39,6 @@ from variet_gui.i18n import Message, msg
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-
-class _StopAskedError(Exception):
-    """Inside a life: the operator wants it to end."""
 
 
 class Server:
@@ -174,7 +170,7 @@ class Server:
             launch = await self._unless_stopped(prepare())
             rotate(self.log_path)
             failure = await self._run(launch, up)
-        except _StopAskedError:
+        except StopAskedError:
             failure = None
         except StartFailed as refused:
             failure = refused.failure
@@ -242,22 +238,12 @@ class Server:
         await run.close()
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T:
-        """Return the result of `work`; cancel it when a stop is asked meanwhile.
-
-        Raises:
-            _StopAskedError: a stop was asked, and `work` is over.
-        """
-        task = asyncio.ensure_future(work)
-        stop = asyncio.create_task(self._stop_asked.wait())
+        """Return the result of `work`, or raise StopAskedError once a stop is asked and `work` is over."""
         try:
-            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if task.done():
-                return task.result()
+            return await unless(self._stop_asked, work)
+        except StopAskedError:
             self._change(ServerState.STOPPING, progress=None)
-            raise _StopAskedError
-        finally:
-            await cancelled(stop)
-            await cancelled(task)
+            raise
 
     # --------------------------------------------------------------------------------------------------------- state
 

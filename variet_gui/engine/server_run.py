@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from variet_gui.client.api import Props
 from variet_gui.engine.launch import Launch, StartFailed, another_answers, too_slow
@@ -25,6 +25,8 @@ from variet_gui.engine.readiness import (
 from variet_gui.events import EventStream
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _OWN_DEATH_S = 1.0
 _HOOK_LIMIT_S = 3.0
@@ -142,6 +144,28 @@ class ServerRun:
         await self._ended
         await cancelled(self._feeding)
         await self._feed.drain()
+
+
+class StopAskedError(Exception):
+    """The operator wants it to end before what was waited for had come."""
+
+
+async def unless(stop_asked: asyncio.Event, work: Awaitable[T]) -> T:
+    """Return the result of `work`; cancel it when a stop is asked meanwhile.
+
+    Raises:
+        StopAskedError: a stop was asked, and `work` is over.
+    """
+    task = asyncio.ensure_future(work)
+    stop = asyncio.create_task(stop_asked.wait())
+    try:
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        raise StopAskedError
+    finally:
+        await cancelled(stop)
+        await cancelled(task)
 
 
 async def cancelled(task: asyncio.Task[Any] | asyncio.Future[Any]) -> None:

@@ -11,6 +11,7 @@ from PySide6.QtGui import QCloseEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from variet_gui.catalog.tiers import Tier
+from variet_gui.chat.conversation import StreamState
 from variet_gui.events import Fix, GpusSampled, HostSampled, ServerStatus
 from variet_gui.i18n import tr
 from variet_gui.ui import actions, icons, theme
@@ -204,6 +205,16 @@ class MainWindow(QMainWindow):
             if speed is not None:
                 card.set_speed(speed)
 
+    def _answer_changed(self, conversation_id: str, message_id: str) -> None:
+        """A finished answer leaves the speed that the server measured over all of it on the card."""
+        for role, card in self.rail.cards.items():
+            conversation = self._bridge.panel.converse.conversation(role)
+            message = conversation.message(message_id) if conversation.id == conversation_id else None
+            if message is None or message.state is not StreamState.DONE or message.timings is None:
+                continue
+            if message.timings.generation_tps is not None:
+                card.set_speed(message.timings.generation_tps)
+
     def _show_engine(self) -> None:
         role = self.role
         if role is None:
@@ -278,3 +289,4 @@ class MainWindow(QMainWindow):
         bridge.catalog_changed.connect(self._catalog_changed)
         bridge.draft_changed.connect(self._draft_changed)
         bridge.notice_raised.connect(self.notices.add)
+        bridge.answer_changed.connect(self._answer_changed)

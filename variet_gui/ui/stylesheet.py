@@ -133,7 +133,8 @@ QTextEdit[look="code"], QPlainTextEdit[look="code"] {
 }
 QTextEdit[look="body"], QPlainTextEdit[look="body"] { background: transparent; border: 0; padding: 0; }
 QTextEdit[look="reasoning"] {
-  background: transparent; border: 0; border-left: 2px solid $line; border-radius: 0; padding: 0 0 0 10px; color: $quiet;
+  background: transparent; color: $quiet; border: 0; border-left: 2px solid $line; border-radius: 0;
+  padding: 0 0 0 10px;
 }
 QPlainTextEdit[look="log"] { background: $bar; border: 1px solid $line; border-radius: ${card_radius}px; padding: 6px; }
 QTextEdit[look="code"]:focus { border-color: $accent; }
