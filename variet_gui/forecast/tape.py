@@ -1,164 +1,60 @@
-"""One layer's graph, and the tape of what it takes from the compute buffer and gives back, in order.
+"""The tape of one layer: what it takes from the compute buffer and gives back, in order.
 
-A graph is built as llama.cpp builds it (same operations, same order) and compiled once; the tape is then replayed with
-the numbers of the moment. Sources: `ggml/src/ggml.c` (ggml_visit_parents_graph: the order), `ggml/src/ggml-alloc.c`
-(ggml_gallocr_alloc_graph_impl: what is freed when, what is computed in place) and `ggml/src/ggml-backend.cpp`
-(ggml_backend_sched_split_graph: what is copied to the device, and when), b11434.
+A layer's graph (`graph.Graph`) is compiled once; the tape is replayed with the numbers of the moment. Sources:
+`ggml/src/ggml-alloc.c` (ggml_gallocr_alloc_graph_impl: what is freed when, what is computed in place) and
+`ggml/src/ggml-backend.cpp` (ggml_backend_sched_split_graph: what is copied to the device, and when), b11434.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import TypeAlias
 
-from variet_gui.forecast.allocator import Allocator, State, padded
-
-FLOAT_BYTES = 4
-
-
-class Op(Enum):
-    """The operations, as far as the compute buffer tells them apart."""
-
-    NONE = auto()
-    """A leaf: weight, cache, input."""
-    VIEW = auto()
-    """View, reshape, permute, transpose: no memory of its own."""
-    MATRIX = auto()
-    """Matrix product."""
-    EXPERTS = auto()
-    """Matrix product with the chosen experts (MUL_MAT_ID)."""
-    GATED = auto()
-    """Gated activation (GLU)."""
-    ADD = auto()
-    MULTIPLY = auto()
-    UNARY = auto()
-    """Norms, scales, activations, clamps: whatever may be computed in place and has one source."""
-    ROPE = auto()
-    SOFTMAX = auto()
-    SORT = auto()
-    ATTENTION = auto()
-    """Flash attention."""
-    STORE = auto()
-    """Writes into memory that is there already: a cache, or another tensor."""
-    OTHER = auto()
-    """Anything that needs a place of its own: rows, sums, copies, convolutions."""
-
-
-_IN_PLACE = frozenset({Op.ADD, Op.MULTIPLY, Op.UNARY, Op.ROPE, Op.SOFTMAX})
-
-
-class Where(Enum):
-    """Where a tensor's bytes are."""
-
-    BUFFER = auto()
-    """In the compute buffer."""
-    DEVICE = auto()
-    """On this device already: a weight, a cache."""
-    STAGED = auto()
-    """In host memory; copied into the compute buffer for as long as it is needed."""
-    STAGED_WEIGHT = auto()
-    """Likewise, a weight: every operation with one begins a new part of the graph, so that they follow each other."""
-    INPUT = auto()
-    """An input of the whole graph, which the device's programme keeps (masks, positions)."""
-    HOST = auto()
-    """Computed and kept on the CPU."""
-
-
-@dataclass(slots=True, eq=False)
-class Tensor:
-    """One node or leaf. Sizes in bytes: `n_bytes` plus `cell_bytes` for every cell of the layer's cache."""
-
-    op: Op
-    shape: tuple[int, ...]
-    sources: tuple[Tensor, ...] = ()
-    base: Tensor | None = None
-    """What it is a view of."""
-    where: Where = Where.BUFFER
-    n_bytes: int = 0
-    cell_bytes: int = 0
-    name: str = ""
-
-    @property
-    def owner(self) -> Tensor:
-        """Return the tensor whose memory it is."""
-        return self.base or self
-
+from variet_gui.forecast.allocator import Allocator, padded
+from variet_gui.forecast.graph import IN_PLACE, Op, Tensor, Where
 
 Event: TypeAlias = tuple[int, int, int, int]
-"""(kind, slot, bytes, bytes per cell)."""
+"""(kind, slot, bytes, bytes per cell of the layer's cache)."""
 ALLOCATE, FREE = 0, 1
 ENTRANCE = 0
 """Slot of what the layer before left."""
 
+Place: TypeAlias = tuple[int, int]
+"""(offset, size) in the compute buffer."""
+Pins: TypeAlias = Mapping[int, Sequence[Tensor]]
+"""id of a node -> tensors that are kept until it was computed."""
+
+_ON_DEVICE_ONLY_WHILE_NEEDED = frozenset({Where.STAGED, Where.STAGED_WEIGHT, Where.HOST})
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
-    """A part of a layer that runs without a break: its inputs are copied to the device before it begins."""
+    """A run of operations without a break. What it needs from outside is copied to the device before it begins."""
 
     inputs: tuple[str, ...]
+    """Inputs of the whole graph, in the order of their first use."""
     events: tuple[Event, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tape:
-    """One layer. The first part goes on where the layer before ended; a new part follows each break."""
+    """One layer. Its first part goes on where the layer before ended; each further part follows a break."""
 
     parts: tuple[Part, ...]
     exit_slot: int
-    exit_bytes: int
 
 
-class Graph:
-    """Collects the operations of one layer in llama.cpp's order."""
-
-    def __init__(self, entrance_shape: tuple[int, ...]) -> None:
-        self.entrance = Tensor(Op.NONE, entrance_shape, n_bytes=math.prod(entrance_shape) * FLOAT_BYTES)
-        self.nodes: list[Tensor] = []
-        self._seen: set[int] = set()
-
-    def add(self, op: Op, shape: tuple[int, ...], *sources: Tensor, where: Where = Where.BUFFER) -> Tensor:
-        """Return a new float32 tensor that `op` makes of `sources`."""
-        return Tensor(op, shape, sources, None, where, math.prod(shape) * FLOAT_BYTES)
-
-    def view(self, tensor: Tensor, shape: tuple[int, ...]) -> Tensor:
-        """Return another look at `tensor`."""
-        return Tensor(Op.VIEW, shape, (tensor,), tensor.owner, tensor.where)
-
-    def store(self, target: Tensor, *sources: Tensor) -> Tensor:
-        """Return the writing of `sources` into `target`; done on the CPU when the target lies there."""
-        where = Where.HOST if target.owner.where is Where.STAGED else Where.DEVICE
-        return Tensor(Op.STORE, (1,), (*sources, target), target.owner, where)
-
-    def expand(self, tensor: Tensor) -> None:
-        """Put `tensor` and what it still needs into the graph, sources first."""
-        if id(tensor) in self._seen:
-            return
-        self._seen.add(id(tensor))
-        for source in tensor.sources:
-            self.expand(source)
-        if tensor.op is not Op.NONE:
-            self.nodes.append(tensor)
-
-
-def compile_tape(nodes: list[Tensor], entrance: Tensor, exit_: Tensor, pins: dict[int, list[Tensor]]) -> Tape:
-    """Return the tape of `nodes`.
+def replay(part: Part, allocator: Allocator, slots: dict[int, Place], cells: int, *, keep_entrance: bool) -> None:
+    """Run one part.
 
     Args:
-        nodes: in the order of their computation.
-        entrance: what the layer before left.
-        exit_: what goes on to the next layer.
-        pins: id of a node -> tensors that are kept until it is computed (the CUDA back end fuses operations).
+        part: what to run.
+        allocator: the compute buffer.
+        slots: where each slot is; carried from part to part.
+        cells: of the layer's cache.
+        keep_entrance: the entrance belongs to somebody else and stays.
     """
-    return _Compiler(nodes, entrance, exit_, pins).compile()
-
-
-def replay(
-    part: Part, allocator: Allocator, slots: dict[int, tuple[int, int]], cells: int, *, keep_entrance: bool
-) -> None:
-    """Run one part on `allocator`; `slots` (slot -> offset, size) is carried from part to part."""
     for kind, slot, n_bytes, cell_bytes in part.events:
         if kind == ALLOCATE:
             size = padded(n_bytes + cell_bytes * cells)
@@ -167,42 +63,110 @@ def replay(
             allocator.free(*slots.pop(slot))
 
 
-def after(state: State, size: int) -> tuple[int, State]:
-    """Return where `size` bytes go in `state`, and the state with them."""
-    allocator = Allocator(state)
-    return allocator.allocate(size), allocator.state
+def compile_tape(parts: Sequence[Sequence[Tensor]], entrance: Tensor, exit_: Tensor, pins: Pins) -> Tape:
+    """Return the tape of a layer.
+
+    Args:
+        parts: the nodes in the order of their computation, cut at the breaks. Nodes of the CPU stand where they are
+            computed; the cut behind them is the caller's.
+        entrance: what the layer before left.
+        exit_: what goes on to the next layer.
+        pins: what is kept longer than its last use (the CUDA back end fuses operations).
+    """
+    return _Compiler(parts, entrance, exit_, pins).compile()
+
+
+def split(nodes: Iterable[Tensor]) -> list[list[Tensor]]:
+    """Cut a layer's nodes at the breaks: before a node with a weight that has to be copied, and behind the CPU's.
+
+    The first part may be empty: then the layer begins with a break.
+    """
+    parts: list[list[Tensor]] = [[]]
+    host = False
+    for node in nodes:
+        if node.op is not Op.VIEW:
+            staged = any(source.where is Where.STAGED_WEIGHT and source.op is Op.NONE for source in node.sources)
+            on_host = node.where is Where.HOST
+            if staged or (host and not on_host):
+                parts.append([])
+            host = on_host
+        parts[-1].append(node)
+    return parts
 
 
 class _Compiler:
-    """Follows ggml's bookkeeping: how many uses and views of each tensor are still to come."""
+    """ggml's bookkeeping: how many uses and views of each tensor are still to come."""
 
     def __init__(
-        self, nodes: list[Tensor], entrance: Tensor, exit_: Tensor, pins: dict[int, list[Tensor]]
+        self, parts: Sequence[Sequence[Tensor]], entrance: Tensor, exit_: Tensor, pins: Pins
     ) -> None:
-        self._nodes, self._exit, self._pins = nodes, exit_, pins
+        self._nodes, self._exit, self._pins = parts, exit_, pins
         self._uses: dict[int, int] = {}
         self._views: dict[int, int] = {}
         self._slot: dict[int, int] = {id(entrance): ENTRANCE}
-        self._next_slot = ENTRANCE + 1
+        self._used_slots = ENTRANCE + 1
         self._events: list[Event] = []
-        self._inputs: list[str] = []
-        self._parts: list[Part] = []
 
     def compile(self) -> Tape:
-        for node in self._nodes:
-            self._count(node)
-        self._uses[id(self._exit)] = self._uses.get(id(self._exit), 0) + 1  # the next layer
-        for index, node in enumerate(self._nodes):
-            if node.where is Where.HOST:
-                # The device waits for the CPU; what it does afterwards is a new part.
-                self._release(node.sources)
+        for part in self._nodes:
+            for node in part:
+                self._count(node)
+        self._uses[id(self._exit)] = self._uses.get(id(self._exit), 0) + 1  # by the next layer
+        return Tape(tuple(self._part(part) for part in self._nodes), self._slot[id(self._exit)])
+
+    def _count(self, node: Tensor) -> None:
+        if node.base is not None:
+            self._views[id(node.base)] = self._views.get(id(node.base), 0) + 1
+        for source in (*node.sources, *self._pins.get(id(node), ())):
+            self._uses[id(source)] = self._uses.get(id(source), 0) + 1
+
+    def _part(self, nodes: Sequence[Tensor]) -> Part:
+        self._events = []
+        inputs: dict[str, None] = {}
+        for node in nodes:
+            if node.op is Op.VIEW or node.where is Where.HOST:
                 continue
-            if self._breaks(index):
-                self._end_part()
-            self._stage(self._part_from(index) if self._events_empty() else (node,))
-            self._compute(node)
-            for pinned in (self._pins.get(id(node), ()),):
-                self._release(pinned)
-        self._end_part()
-        exit_slot = self._slot[id(self._exit)]
-        return Tape(tuple(self._parts), exit_slot, padded(self._exit.n_bytes))
+            for source in node.sources:
+                if source.owner.where is Where.INPUT:
+                    inputs[source.owner.name] = None
+                elif source.where in _ON_DEVICE_ONLY_WHILE_NEEDED and id(source) not in self._slot:
+                    self._allocate(source)
+        for node in nodes:
+            if node.where is Where.BUFFER and node.base is None:
+                self._compute(node)
+            self._release(node.sources)
+            self._release(self._pins.get(id(node), ()))
+        return Part(tuple(inputs), tuple(self._events))
+
+    def _compute(self, node: Tensor) -> None:
+        if node.op in IN_PLACE:
+            for source in node.sources:
+                slot = self._slot.get(id(source), ENTRANCE)
+                if slot == ENTRANCE or source.base is not None or source.shape != node.shape:
+                    continue
+                if self._uses[id(source)] == 1 and not self._views.get(id(source)):
+                    self._slot[id(node)] = slot
+                    del self._slot[id(source)]
+                    return
+        self._allocate(node)
+
+    def _allocate(self, tensor: Tensor) -> None:
+        slot, self._used_slots = self._used_slots, self._used_slots + 1
+        self._slot[id(tensor)] = slot
+        self._events.append((ALLOCATE, slot, tensor.n_bytes, tensor.cell_bytes))
+
+    def _release(self, sources: Iterable[Tensor]) -> None:
+        for source in sources:
+            self._uses[id(source)] -= 1
+            if self._uses[id(source)] or self._views.get(id(source)):
+                continue
+            self._free(source)
+            if source.base is not None:
+                self._views[id(source.base)] -= 1
+                if not self._views[id(source.base)] and not self._uses.get(id(source.base)):
+                    self._free(source.base)
+
+    def _free(self, tensor: Tensor) -> None:
+        slot = self._slot.pop(id(tensor), None)
+        if slot is not None:
+            self._events.append((FREE, slot, 0, 0))

@@ -30,6 +30,7 @@ class Converse:
         self._lock = threading.Lock()
         self._conversations: dict[str, Conversation] = {}
         self._hooked: set[str] = set()
+        self._prefill_drawn = ""
         self._unsubscribe = events.subscribe(self._receive)
 
     def conversation(self, role: str) -> Conversation:
@@ -148,4 +149,8 @@ class Converse:
             if message.state is not StreamState.STREAMING:
                 self._meter.note_stream(role, None, None)
             elif message.timings is not None and message.timings.generation_tps is not None:
-                self._meter.note_stream(role, message.timings.generation_tps, None)
+                # A short prompt is read between two looks at /slots: its speed is drawn once, from the stream.
+                first = self._prefill_drawn != message.id
+                self._prefill_drawn = message.id
+                prefill_tps = message.timings.prefill_tps if first else None
+                self._meter.note_stream(role, message.timings.generation_tps, prefill_tps)
