@@ -37,4 +37,5 @@ bin=.venv/bin
 echo "== ruff";        $bin/ruff check . && $bin/ruff format --check .
 echo "== mypy";        $bin/mypy
 echo "== floors";      $bin/lint-imports
+echo "== texts";        $bin/python .ci/translations.py --check
 echo "== all checks passed"

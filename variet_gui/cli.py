@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import os
 import signal
 import sys
@@ -48,8 +49,9 @@ class UsageError(Exception):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one terminal command and return its exit code."""
-    i18n.set_language("system")
     words = sys.argv[1:] if arguments is None else arguments
+    # The help texts are made before the command line is read, and are to be in the language that it asks for.
+    i18n.set_language(next((b for a, b in itertools.pairwise(words) if a == "--lang"), "system"))
     defaults = argparse.Namespace(json=False, config=None, data_dir=None, demo=False, lang="system")
     options = _parser().parse_args(words, defaults)
     i18n.set_language(options.lang)

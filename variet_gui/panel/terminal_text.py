@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 from variet_gui.catalog.command import shell_text
 from variet_gui.events import Failure, ServerState, ServerStatus
-from variet_gui.i18n import Message, msg, tr
+from variet_gui.i18n import Message, msg, ntr, tr
 from variet_gui.panel.shapes import CommandShape, DoctorShape, ErrorShape, StartShape, TiersShape, TimingsShape
 
 STATE_WORDS: dict[ServerState, Message] = {
@@ -100,7 +101,7 @@ def timings(shape: TimingsShape) -> str:
     parts = []
     if shape.generation_tps is not None:
         parts.append(tr("{speed} t/s", speed=f"{shape.generation_tps:.1f}"))
-    parts.append(tr("{count} tokens", count=shape.generated_tokens))
+    parts.append(ntr("{number} token", "{number} tokens", shape.generated_tokens, number=shape.generated_tokens))
     if shape.time_to_first_token_ms is not None:
         parts.append(tr("first token {seconds} s", seconds=f"{shape.time_to_first_token_ms / 1000:.2f}"))
     if shape.prefill_tps is not None:
@@ -111,7 +112,13 @@ def timings(shape: TimingsShape) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(_columns(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
     )
+
+
+def _columns(text: str) -> int:
+    """Return how many columns of a terminal `text` takes: Korean letters take two."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)

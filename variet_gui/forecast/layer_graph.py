@@ -1,0 +1,273 @@
+"""What every kind of layer is made of: attention, feed-forward, experts, the gated delta net.
+
+Shapes and order as in `src/llama-graph.cpp` (build_norm, build_qkv, build_attn, build_attn_mha, build_ffn,
+build_moe_ffn), `src/llama-kv-cache.cpp` (cpy_k, cpy_v, get_k, get_v) and `src/models/delta-net-base.cpp`, b11434.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from variet_gui.forecast.cache_types import bytes_of
+from variet_gui.forecast.graph import Graph, Op, Tensor, Where
+from variet_gui.forecast.shape import Attention, LayerShape, ModelShape
+
+SMALLEST_ROTATION = 64
+
+
+@dataclass(frozen=True, slots=True)
+class GraphSettings:
+    """What a graph depends on beside the model. The size of the cache is not among it: tapes take that late."""
+
+    tokens: int
+    """In the largest batch (n_ubatch), a multiple of `sequences`."""
+    sequences: int
+    streams: int
+    """Parts of the cache; 1 when all sequences share one."""
+    flash_attention: bool
+    key_type: str
+    value_type: str
+    rotated: bool = True
+    """Quantised caches are rotated (Hadamard) before they are written."""
+    scratch: bool = True
+    """Flash attention keeps room for the whole cache as F16 when it is of another type."""
+    snapshots: int = 1
+    """States that a recurrent layer keeps: more than one with speculative decoding."""
+    fused: bool = True
+    """The CUDA back end keeps tensors for its fused operations."""
+
+
+class LayerGraph(Graph):
+    """A graph with the building blocks of a layer."""
+
+    def __init__(
+        self,
+        model: ModelShape,
+        layer: LayerShape,
+        settings: GraphSettings,
+        staged: Mapping[str, int],
+        *,
+        cache_on_host: bool,
+    ) -> None:
+        super().__init__((model.width, settings.tokens))
+        self.model, self.layer, self.settings = model, layer, settings
+        self._staged = staged
+        self._cache_place = Where.STAGED if cache_on_host else Where.DEVICE
+
+    def has(self, name: str) -> bool:
+        """Whether the layer has the tensor."""
+        return name in self.layer.tensors
+
+    def weight(self, name: str) -> Tensor:
+        """Return a weight of the layer."""
+        staged = self._staged.get(name)
+        where = Where.DEVICE if staged is None else Where.STAGED_WEIGHT
+        return Tensor(Op.NONE, (1,), where=where, n_bytes=staged or 0, name=name)
+
+    def input(self, name: str) -> Tensor:
+        """Return an input of the whole graph."""
+        return Tensor(Op.NONE, (1,), where=Where.INPUT, name=name)
+
+    def linear(self, name: str, tensor: Tensor, rows: int) -> Tensor:
+        """Return `tensor` through a weight matrix, and its bias where it has one."""
+        result = self.add(Op.MATRIX, (rows, *tensor.shape[1:]), self.weight(f"{name}.weight"), tensor)
+        if self.has(f"{name}.bias"):
+            result = self.add(Op.ADD, result.shape, result, self.weight(f"{name}.bias"))
+        return result
+
+    def norm(self, tensor: Tensor, name: str | None) -> Tensor:
+        """Return `tensor` normalised, and scaled by a weight where there is one."""
+        result = self.add(Op.UNARY, tensor.shape, tensor)
+        return result if name is None else self.add(Op.MULTIPLY, tensor.shape, result, self.weight(f"{name}.weight"))
+
+    def unary(self, tensor: Tensor) -> Tensor:
+        """Return `tensor` through an activation or a scale."""
+        return self.add(Op.UNARY, tensor.shape, tensor)
+
+    def rope(self, tensor: Tensor) -> Tensor:
+        """Return `tensor` with its positions."""
+        return self.add(Op.ROPE, tensor.shape, tensor, self.input("positions"))
+
+    def attention(self, queries: Tensor, keys: Tensor | None, values: Tensor | None, order: str) -> Tensor:
+        """Store keys and values (None: an earlier layer did), attend, and return one row per token."""
+        layer, settings = self.layer, self.settings
+        key_turn = self._rotation(layer.key_length, settings.key_type, largest=True)
+        value_turn = self._rotation(layer.value_length, settings.value_type, largest=False)
+        sliding = "_sliding" if layer.attention is Attention.SLIDING else ""
+        if key_turn:
+            queries = self._turn(queries, key_turn, f"rotation_k{sliding}")
+            keys = self._turn(keys, key_turn, f"rotation_k{sliding}") if keys is not None else None
+        if value_turn and values is not None:
+            values = self._turn(values, value_turn, f"rotation_v{sliding}")
+        for which in order:
+            tensor = {"q": queries, "k": keys, "v": values}[which]
+            if tensor is not None:
+                self.expand(tensor)
+        key_cache, value_cache = (Tensor(Op.NONE, (1,), where=self._cache_place) for _ in range(2))
+        if keys is not None and values is not None:
+            self._remember(keys, key_cache, values, value_cache, sliding)
+        cached_keys = self._cached(key_cache, layer.key_width, settings.key_type)
+        cached_values = self._cached(value_cache, layer.value_width, settings.value_type)
+        attend = self._flash if settings.flash_attention else self._softmax
+        result = attend(self.view(self.view(queries, queries.shape), queries.shape), cached_keys, cached_values, sliding)
+        self.expand(result)
+        return self._turn(result, value_turn, f"rotation_v{sliding}") if value_turn else result
+
+    def _rotation(self, length: int, cache_type: str, *, largest: bool) -> int:
+        if not self.settings.rotated or length % SMALLEST_ROTATION or cache_type in ("f16", "bf16", "f32"):
+            return 0
+        size = SMALLEST_ROTATION
+        while largest and length % (2 * size) == 0:
+            size *= 2
+        return size
+
+    def _turn(self, tensor: Tensor, size: int, name: str) -> Tensor:
+        rows = 1
+        for dimension in tensor.shape:
+            rows *= dimension
+        flat = self.view(tensor, (size, rows // size))
+        return self.view(self.add(Op.MATRIX, flat.shape, self.input(name), flat), tensor.shape)
+
+    def _remember(
+        self, keys: Tensor, key_cache: Tensor, values: Tensor, value_cache: Tensor, sliding: str
+    ) -> None:
+        layer, tokens = self.layer, self.settings.tokens
+        rows = self.input(f"rows{sliding}")
+        self.expand(self.store(key_cache, self.view(keys, (layer.key_width, tokens)), rows))
+        flat = self.view(values, (layer.value_width, tokens))
+        widest = self.model.widest_value
+        if not self.settings.flash_attention:
+            rows = self.input(f"value_rows{sliding}")
+            if layer.value_width < widest:
+                flat = self.view(self.add(Op.OTHER, (widest, tokens), flat), (1, widest * tokens))
+        self.expand(self.store(value_cache, flat, rows))
+
+    def _cached(self, cache: Tensor, width: int, cache_type: str) -> Tensor:
+        """Return the view of a whole cache that attention reads."""
+        view = self.view(self.view(cache, (1,)), (1,))
+        view.n_bytes, view.cell_bytes = 0, bytes_of(cache_type, width) * self.settings.streams
+        return view
+
+    def _flash(self, queries: Tensor, keys: Tensor, values: Tensor, sliding: str) -> Tensor:
+        layer, settings = self.layer, self.settings
+        width = layer.heads * layer.value_length
+        result = self.add(
+            Op.ATTENTION, (width, settings.tokens), queries, keys, values, self.input(f"mask{sliding}")
+        )
+        if settings.scratch:
+            parts = ((settings.key_type, layer.key_width), (settings.value_type, layer.value_width))
+            result.cell_bytes = sum(2 * settings.streams * numbers for kind, numbers in parts if kind != "f16")
+        return self.view(result, result.shape)
+
+    def _softmax(self, queries: Tensor, keys: Tensor, values: Tensor, sliding: str) -> Tensor:
+        layer, settings = self.layer, self.settings
+        scores = self.add(Op.MATRIX, (1, settings.tokens, layer.heads), keys, queries)
+        scores.n_bytes, scores.cell_bytes = 0, settings.tokens * layer.heads * 4
+        weights = self.add(Op.SOFTMAX, scores.shape, scores, self.input(f"mask{sliding}"))
+        weights.n_bytes, weights.cell_bytes = 0, scores.cell_bytes
+        mixed = self.add(Op.MATRIX, (layer.value_length, settings.tokens, layer.heads), values, weights)
+        turned = self.view(mixed, mixed.shape)
+        return self.add(Op.OTHER, (layer.heads * layer.value_length, settings.tokens), turned)
+
+    def feed_forward(self, tensor: Tensor, width: int, suffix: str = "") -> Tensor:
+        """Return `tensor` through up, gate (where there is one) and down."""
+        up = self.linear(f"ffn_up{suffix}", tensor, width)
+        if self.has(f"ffn_gate{suffix}.weight"):
+            up = self.add(Op.GATED, up.shape, self.linear(f"ffn_gate{suffix}", tensor, width), up)
+        else:
+            up = self.unary(up)
+        return self.linear(f"ffn_down{suffix}", up, self.model.width)
+
+    def experts(self, tensor: Tensor, logits: Tensor | None = None) -> Tensor:
+        """Return what the chosen experts make of `tensor`."""
+        model, tokens = self.model, self.settings.tokens
+        used, width = model.experts_used, model.expert_feed_forward
+        if logits is None:
+            logits = self.linear("ffn_gate_inp", tensor, model.experts)
+        chances = self.add(Op.SOFTMAX, logits.shape, logits)
+        chosen = self.view(self.add(Op.SORT, chances.shape, chances), (used, tokens))
+        shares = self._shares(chances, chosen)
+        rows = self.view(tensor, (model.width, 1, tokens))
+
+        def through(name: str, values: Tensor, out: int) -> Tensor:
+            return self.add(Op.EXPERTS, (out, used, tokens), self.weight(f"{name}.weight"), values, chosen)
+
+        if self.has("ffn_gate_up_exps.weight"):
+            both = through("ffn_gate_up_exps", rows, 2 * width)
+            gate, up = self.view(both, (width, used, tokens)), self.view(both, (width, used, tokens))
+        else:
+            up = through("ffn_up_exps", rows, width)
+            gate = through("ffn_gate_exps", rows, width)
+        result = through("ffn_down_exps", self.add(Op.GATED, (width, used, tokens), gate, up), model.width)
+        if self.has("ffn_down_exps.scale"):
+            scale = self.view(self.weight("ffn_down_exps.scale"), (1, model.experts, 1))
+            scale = self.add(Op.OTHER, (1, model.experts, tokens), scale)
+            result = self.add(Op.MULTIPLY, result.shape, result, self.add(Op.OTHER, (1, used, tokens), scale, chosen))
+        result = self.add(Op.MULTIPLY, result.shape, result, shares)
+        self.expand(result)
+        views = [self.view(result, (model.width, tokens)) for _ in range(used)]
+        for view in views:
+            self.expand(view)
+        total = views[0]
+        for view in views[1:]:
+            total = self.add(Op.ADD, total.shape, total, view)
+            self.expand(total)
+        return total
+
+    def _shares(self, chances: Tensor, chosen: Tensor) -> Tensor:
+        """Return the weights of the chosen experts, normalised to 1."""
+        experts, used, tokens = self.model.experts, self.model.experts_used, self.settings.tokens
+        picked = self.add(Op.OTHER, (1, used, tokens), self.view(chances, (1, experts, tokens)), chosen)
+        flat = self.view(picked, (used, tokens))
+        total = self.unary(self.add(Op.OTHER, (1, tokens), flat))
+        # Not in place: the flat rows are a view.
+        shares = self.view(self.add(Op.OTHER, (used, tokens), flat, total), (1, used, tokens))
+        self.expand(shares)
+        return shares
+
+    def delta_net(self, tensor: Tensor) -> Tensor:
+        """Return `tensor` through a gated delta net, projections included."""
+        sizes = self.model.recurrence
+        if sizes is None:
+            raise ValueError("the model has no recurrent layers")
+        settings, tokens = self.settings, self.settings.tokens
+        mixed = self.linear("attn_qkv", tensor, sizes.channels)
+        gate = self.linear("attn_gate", tensor, sizes.inner)
+        beta = self.unary(self.linear("ssm_beta", tensor, sizes.heads))
+        decay = self.linear("ssm_alpha", tensor, sizes.heads)
+        decay = self.add(Op.ADD, decay.shape, decay, self.weight("ssm_dt.bias"))
+        decay = self.add(Op.MULTIPLY, decay.shape, self.unary(decay), self.weight("ssm_a"))
+
+        window, window_store = self._state((sizes.kernel - 1) * sizes.channels)
+        length = tokens + settings.sequences * (sizes.kernel - 1)
+        joined = self.add(Op.OTHER, (length, sizes.channels), window, self.view(mixed, mixed.shape))
+        self.expand(self.store(window_store, self.view(joined, (1,))))
+        state, state_store = self._state(sizes.state * sizes.inner)
+        convolved = self.add(Op.OTHER, (sizes.channels, tokens), joined, self.weight("ssm_conv1d.weight"))
+        convolved = self.unary(convolved)
+        narrow = (sizes.state * sizes.groups, tokens)
+        query, key, value = (
+            self.view(convolved, shape) for shape in (narrow, narrow, (sizes.inner, tokens))
+        )
+        query, key = self.unary(self.norm(query, None)), self.unary(self.norm(key, None))
+        states = settings.snapshots * sizes.state * settings.sequences
+        result = self.add(Op.OTHER, (sizes.inner, tokens + states), query, key, value, decay, beta, state)
+        output, kept = self.view(result, (sizes.inner, tokens)), self.view(result, (1,))
+        self.expand(self.store(state_store, kept))
+        output = self.norm(output, "ssm_norm")
+        # silu(gate) reads a reshaped view and gets a place of its own.
+        opened = self.unary(self.view(gate, gate.shape))
+        return self.linear("ssm_out", self.add(Op.MULTIPLY, output.shape, output, opened), self.model.width)
+
+    def _state(self, numbers: int) -> tuple[Tensor, Tensor]:
+        """Return the states of all sequences, read, and where they are kept."""
+        cache = Tensor(Op.NONE, (1,), where=self._cache_place)
+        self.expand(self.store(cache, self.view(cache, (1,))))
+        read = self.add(Op.OTHER, (numbers, self.settings.sequences), self.view(cache, (1,)), self.input("states"))
+        if self._cache_place is Where.STAGED:
+            read.where = Where.HOST
+        rows = self.view(read, read.shape)
+        self.expand(rows)
+        self.expand(self.store(cache, self.view(read, (1,)), self.view(cache, (1,))))
+        return self.view(rows, rows.shape), cache
