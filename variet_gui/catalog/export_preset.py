@@ -1,7 +1,7 @@
 """Tiers as the presets of llama-server's own router (INI).
 
-The rules are those of common/preset.cpp in llama.cpp b11434: keys are flags without their dashes, a value ends at ; or #
-or at the end of its line, and an unknown key keeps the router from starting.
+The rules are those of common/preset.cpp in llama.cpp b11434: keys are flags without their dashes, a value ends at ; or
+# or at the end of its line, and an unknown key keeps the router from starting.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
 
 def _values_of(flag: str) -> int | None:
     use, entry = flag_use(flag), left_out(flag)
-    if use is not None and use.removed is None:
+    if use is not None:
         return int(_takes_value(use))
     if entry is not None and entry.reason not in (Reason.REMOVED, Reason.NO_EFFECT):
         return entry.values
@@ -91,6 +91,8 @@ def _values_of(flag: str) -> int | None:
 
 
 def _takes_value(use: FlagUse) -> bool:
+    if use.removed is not None:
+        return use.removed.takes_value
     return not use.negative and (use.parameter.kind is not Kind.SWITCH or use.parameter.switch_values is not None)
 
 
@@ -102,7 +104,7 @@ def _identity(flag: str) -> str:
 def _long(flag: str) -> str:
     """Return the long spelling of the current build for the short one that stands on command lines."""
     use = flag_use(flag)
-    return use.parameter.flag if use is not None and not use.negative and flag == use.parameter.short else flag
+    return use.parameter.flag if use is not None and flag == use.parameter.short else flag
 
 
 # -------------------------------------------------------------------------------------------------------------- reading
@@ -140,11 +142,11 @@ def read(text: str) -> tuple[ReadPart, ...]:
         elif setting := _SETTING.fullmatch(stripped):
             sections.setdefault(current, {})[setting[1]] = setting[2]
         else:
-            raise ExportError(msg("Line {line} is not understood: {text}", line=number, text=stripped[:60]))
+            raise ExportError(msg("Line {line} is not understood: {found}", line=number, found=stripped[:60]))
     common = sections.pop("*", {})
     sections.pop("", None)
     return tuple(
-        ReadPart(Call(("", *_arguments({**common, **settings}))[1:], "llama-server"), role, record=records.get(role))
+        ReadPart(Call(tuple(_arguments({**common, **settings})), "llama-server"), role, record=records.get(role))
         for role, settings in sections.items()
     )
 
@@ -158,6 +160,8 @@ def _arguments(settings: dict[str, str]) -> Iterator[str]:
         if use is not None and not _takes_value(use):
             if value.casefold() not in FALSE_WORDS:
                 yield flag
+            elif use.removed is not None:
+                continue
             elif use.negative:
                 yield use.parameter.flag
             elif use.parameter.negatives:

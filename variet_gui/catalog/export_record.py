@@ -1,9 +1,9 @@
 """What an exported command cannot say of a profile, in one line that travels with it.
 
 A command line has no word for "this switch is off by being left away", for "the number of slots is not set", or for a
-path that is relative; a router preset has none for a variable. So each exported tier carries a record: for every setting
-that reading the command back would get wrong, what is read and what it was. The second counts only while the command
-still says the first: whoever edits an exported file is believed.
+path that is relative; a router preset has none for a variable. So each exported tier carries a record: for every
+setting that reading the command back would get wrong, what is read and what it was. The second counts only while the
+command still says the first: whoever edits an exported file is believed.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def record_of(read: Imported, profile: LaunchProfile, port: int) -> Record:
 
 
 def encoded(record: Record) -> str | None:
-    """Return the record as one line of plain ASCII without anything that a shell would touch, or None when it is empty."""
+    """Return the record as one line of ASCII that no shell would touch, or None when there is nothing to record."""
     data: dict[str, Any] = {}
     if record.port is not None:
         data["port"] = record.port

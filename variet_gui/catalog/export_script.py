@@ -75,11 +75,14 @@ def read(text: str, windows: bool | None = None) -> tuple[ReadPart]:
     Raises:
         ShellTextError: the text cannot be split into words.
     """
+    batch = re.match(r"\s*@echo off\b", text, re.IGNORECASE)
+    if windows is None and text.startswith("#!"):
+        windows = False
     by_windows = shell.looks_like_windows(text) if windows is None else windows
     record = _record(text)
     if by_windows:
         text = _REMARK.sub("", text)
-        if record is not None or "%%" in text:
+        if batch:
             text = text.replace("%%", "%")
     return (ReadPart(find_call(text, by_windows), record=record),)
 

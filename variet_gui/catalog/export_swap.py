@@ -20,6 +20,8 @@ from variet_gui.catalog.pasted import Call, find_call
 from variet_gui.i18n import msg
 
 _MACRO = "${"
+_FOR_POSIX, _FOR_WINDOWS = "quoted for POSIX", "quoted for Windows"
+"""In the first line: by whose rules the commands are split."""
 _UNPRINTABLE = re.compile("[^\t\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
 """What YAML does not print or takes for the end of a line."""
 _MODELS = re.compile(r"^models:[ \t]*(#.*)?$", re.MULTILINE)
@@ -51,7 +53,7 @@ class SwapWriter:
 
     def write(self, parts: Sequence[Part]) -> str:
         """Return the configuration."""
-        lines = ["# llama-swap", "models:"]
+        lines = [f"# llama-swap, {_FOR_WINDOWS if self.windows else _FOR_POSIX}", "models:"]
         for part in parts:
             command = part.command
             lines.append(f"  {_scalar(part.role)}:")
@@ -119,11 +121,13 @@ def read(text: str) -> tuple[ReadPart, ...]:
             models += _models(lines)
         elif line.indent == 0 or not models:
             lines.skip_block(line)
-    return tuple(_part(model) for model in models)
+    head = text.split("\n", 1)[0]
+    windows = True if _FOR_WINDOWS in head else False if _FOR_POSIX in head else None
+    return tuple(_part(model, windows) for model in models)
 
 
-def _part(model: _Model) -> ReadPart:
-    call = Call() if model.command is None else find_call(model.command)
+def _part(model: _Model, windows: bool | None) -> ReadPart:
+    call = Call() if model.command is None else find_call(model.command, windows)
     return ReadPart(call, model.role, model.environment, model.record)
 
 
@@ -225,8 +229,8 @@ def _value(line: _Line, text: str) -> str:
 def _refused(line: _Line) -> ExportError:
     return ExportError(
         msg(
-            "Line {line} is not understood: {text}. Only configurations in the form that the panel writes are read.",
+            "Line {line} is not understood: {found}. Only configurations in the form that the panel writes are read.",
             line=line.number,
-            text=line.text[:60],
+            found=line.text[:60],
         )
     )

@@ -5,7 +5,7 @@ Four formats: a POSIX script, a Windows script, a configuration of llama-swap an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -14,7 +14,7 @@ from types import MappingProxyType
 from variet_gui.catalog import export_preset, export_script, export_swap
 from variet_gui.catalog.capabilities import Capabilities
 from variet_gui.catalog.command import Command, build
-from variet_gui.catalog.export_parts import ExportError, Part, ReadPart
+from variet_gui.catalog.export_parts import ExportError, Part, ReadPart, Writer
 from variet_gui.catalog.export_record import applied, encoded, record_of
 from variet_gui.catalog.import_reader import SECRET_NAME
 from variet_gui.catalog.importing import Imported, read_call
@@ -87,8 +87,8 @@ def export(launches: Sequence[Launch], form: ExportFormat, models_dir: Path) -> 
         (read,) = read_back(writer.write([part]), models_dir)
         record = encoded(record_of(read, profile, launch.port))
         parts.append(replace(part, record=record))
-        notes += part.notes
-    return Exported(writer.write(parts), tuple(dict.fromkeys(notes)))
+        notes += [note for note in part.notes if note not in notes]
+    return Exported(writer.write(parts), tuple(notes))
 
 
 def read_back(text: str, models_dir: Path | None = None, windows: bool | None = None) -> tuple[Imported, ...]:
@@ -146,13 +146,18 @@ def _sayable(launch: Launch, form: ExportFormat, models_dir: Path) -> tuple[Comm
     """Build the command of what `form` has words for, and tell what it has none for."""
     writer = _WRITERS[form]
     profile = launch.profile
+    if form is ExportFormat.PRESET and launch.capabilities and not launch.capabilities.knows("--models-preset"):
+        launch = replace(launch, capabilities=None)  # another build than the tier's own will read it: one with a router
     notes: list[Message] = []
     if profile.extra_arguments and not writer.can_say_extra(profile.extra_arguments, launch.capabilities):
         profile = replace(profile, extra_arguments=())
         notes.append(msg("The extra arguments were left out: this format has no place for them."))
     environment = {name: text for name, text in profile.environment.items() if writer.can_say_variable(name, text)}
-    for name in profile.environment.keys() - environment.keys():
-        notes.append(msg("The variable {name} was left out: this format has no place for it.", name=name))
+    notes += [
+        msg("The variable {name} was left out: this format has no place for it.", name=name)
+        for name in profile.environment
+        if name not in environment
+    ]
     profile = replace(profile, environment=MappingProxyType(environment))
     command = _built(launch, profile, models_dir)
     for word in command.argv[: command.program_words]:
@@ -185,7 +190,7 @@ def _built(launch: Launch, profile: LaunchProfile, models_dir: Path) -> Command:
     )
 
 
-_WRITERS = {
+_WRITERS: Mapping[ExportFormat, Writer] = {
     ExportFormat.SH: export_script.POSIX,
     ExportFormat.BAT: export_script.WINDOWS,
     ExportFormat.LLAMA_SWAP: export_swap.WRITER,

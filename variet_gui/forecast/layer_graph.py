@@ -9,11 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from variet_gui.forecast.cache_types import bytes_of
+from variet_gui.forecast.cache_types import bytes_of, is_quantised
 from variet_gui.forecast.graph import Graph, Op, Tensor, Where
 from variet_gui.forecast.shape import Attention, LayerShape, ModelShape
 
 SMALLEST_ROTATION = 64
+
+
+def rotation_size(length: int) -> int:
+    """Return the width of the rotation of keys of this length; 0: they cannot be rotated."""
+    if not length or length % SMALLEST_ROTATION:
+        return 0
+    return SMALLEST_ROTATION * ((length // SMALLEST_ROTATION) & -(length // SMALLEST_ROTATION))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +122,10 @@ class LayerGraph(Graph):
         return self._turn(result, value_turn, f"rotation_v{sliding}") if value_turn else result
 
     def _rotation(self, length: int, cache_type: str, *, largest: bool) -> int:
-        if not self.settings.rotated or length % SMALLEST_ROTATION or cache_type in ("f16", "bf16", "f32"):
+        if not self.settings.rotated or not is_quantised(cache_type):
             return 0
-        size = SMALLEST_ROTATION
-        while largest and length % (2 * size) == 0:
-            size *= 2
-        return size
+        size = rotation_size(length)
+        return size if largest else min(size, SMALLEST_ROTATION)
 
     def _turn(self, tensor: Tensor, size: int, name: str) -> Tensor:
         rows = 1
@@ -234,9 +239,10 @@ class LayerGraph(Graph):
         settings, tokens = self.settings, self.settings.tokens
         mixed = self.linear("attn_qkv", tensor, sizes.channels)
         gate = self.linear("attn_gate", tensor, sizes.inner)
-        beta = self.unary(self.linear("ssm_beta", tensor, sizes.heads))
+        beta = self.linear("ssm_beta", tensor, sizes.heads)
+        beta = self.unary(self.view(beta, beta.shape))
         decay = self.linear("ssm_alpha", tensor, sizes.heads)
-        decay = self.add(Op.ADD, decay.shape, decay, self.weight("ssm_dt.bias"))
+        decay = self.add(Op.ADD, decay.shape, self.view(decay, decay.shape), self.weight("ssm_dt.bias"))
         decay = self.add(Op.MULTIPLY, decay.shape, self.unary(decay), self.weight("ssm_a"))
 
         window, window_store = self._state((sizes.kernel - 1) * sizes.channels)

@@ -73,6 +73,8 @@ class LayerShape:
     feed_forward: int
     tensors: frozenset[str]
     """What it has: "attn_q.weight"."""
+    experts_alike: bool
+    """Whether the shared expert has the type and the shape of the routed ones."""
 
     @property
     def key_width(self) -> int:
@@ -224,6 +226,7 @@ def _layers(
                 owns,
                 feed_forward[index],
                 frozenset(tensors[index]),
+                _alike(tensors[index]),
             )
         )
     return tuple(result)
@@ -278,6 +281,14 @@ def _per_layer(header: GgufHeader, key: str, count: int) -> tuple[int, ...] | No
     if isinstance(value, tuple) and len(value) >= count:
         return tuple(int(entry) for entry in value[:count])
     return None
+
+
+def _alike(tensors: Mapping[str, GgufTensor]) -> bool:
+    forms = set()
+    for name in ("ffn_up_exps", "ffn_gate_exps", "ffn_up_shexp", "ffn_gate_shexp"):
+        tensor = tensors.get(f"{name}.weight")
+        forms.add((tensor.type, tensor.shape[:2]) if tensor is not None else None)
+    return len(forms) == 1 and None not in forms
 
 
 def _is_list(value: object, count: int) -> bool:

@@ -43,6 +43,8 @@ class Tape:
 
     parts: tuple[Part, ...]
     exit_slot: int
+    inputs: frozenset[str]
+    """Of all parts."""
 
 
 def replay(part: Part, allocator: Allocator, slots: dict[int, Place], cells: int, *, keep_entrance: bool) -> None:
@@ -112,7 +114,9 @@ class _Compiler:
             for node in part:
                 self._count(node)
         self._uses[id(self._exit)] = self._uses.get(id(self._exit), 0) + 1  # by the next layer
-        return Tape(tuple(self._part(part) for part in self._nodes), self._slot[id(self._exit)])
+        parts = tuple(self._part(part) for part in self._nodes)
+        inputs = frozenset(name for part in parts for name in part.inputs)
+        return Tape(parts, self._slot[id(self._exit)], inputs)
 
     def _count(self, node: Tensor) -> None:
         if node.base is not None:

@@ -1,0 +1,215 @@
+"""One layer of each architecture whose graph is known, as a tape.
+
+Sources: `src/models/` qwen35.cpp, qwen35moe.cpp, gemma4.cpp, gemma3.cpp, llama.cpp, qwen2.cpp, qwen3.cpp, qwen3moe.cpp
+(graph::graph, graph_mtp::graph_mtp), b11434.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+from variet_gui.forecast.fusion import fuse
+from variet_gui.forecast.graph import Op, Tensor
+from variet_gui.forecast.layer_graph import GraphSettings, LayerGraph
+from variet_gui.forecast.shape import Attention, LayerShape, ModelShape
+from variet_gui.forecast.tape import Tape, compile_tape, split
+
+_Key: TypeAlias = tuple[int, LayerShape, GraphSettings, tuple[tuple[str, int], ...], bool, bool]
+_ENTRIES = 512
+_kept: OrderedDict[_Key, tuple[ModelShape, Tape]] = OrderedDict()
+_lock = threading.Lock()
+
+
+def layer_tape(
+    model: ModelShape,
+    layer: LayerShape,
+    settings: GraphSettings,
+    staged: Mapping[str, int],
+    *,
+    cache_on_host: bool,
+    predicts: bool = False,
+) -> Tape:
+    """Return the tape of one layer; equal layers share it.
+
+    Args:
+        model: a model whose graph is known.
+        layer: the layer.
+        settings: what the graph depends on beside.
+        staged: weights of this layer that lie in host memory and are copied to the device when needed: name -> bytes.
+        cache_on_host: its KV cache or state is in host memory.
+        predicts: the layer of a multi-token prediction context, with what leads up to it.
+    """
+    key = (id(model), layer, settings, tuple(sorted(staged.items())), cache_on_host, predicts)
+    with _lock:
+        found = _kept.get(key)
+        if found is not None and found[0] is model:
+            _kept.move_to_end(key)
+            return found[1]
+    graph = LayerGraph(model, layer, settings, staged, cache_on_host=cache_on_host)
+    build = _prediction if predicts else _BUILDERS.get(model.architecture, _standard)
+    exit_ = build(graph)
+    graph.expand(exit_)
+    parts, pins = split(graph.nodes), dict[int, list[Tensor]]()
+    if settings.fused and model.experts:
+        for part in parts:
+            fuse(part, model, layer, pins)
+    tape = compile_tape(parts, graph.entrance, exit_, pins)
+    with _lock:
+        _kept[key] = (model, tape)
+        if len(_kept) > _ENTRIES:
+            _kept.popitem(last=False)
+    return tape
+
+
+def _gated_attention(graph: LayerGraph, tensor: Tensor) -> Tensor:
+    """Qwen 3.5: queries and their gate come from one matrix."""
+    layer, tokens = graph.layer, graph.settings.tokens
+    width = layer.heads * layer.key_length
+    both = graph.linear("attn_q", tensor, 2 * width)
+    keys = graph.linear("attn_k", tensor, layer.key_width)
+    values = graph.linear("attn_v", tensor, layer.value_width)
+    queries = graph.norm(graph.view(both, (width, tokens)), "attn_q_norm")
+    keys = graph.norm(graph.view(keys, keys.shape), "attn_k_norm")
+    gate = graph.add(Op.OTHER, (width, tokens), graph.view(both, (width, tokens)))
+    result = graph.attention(
+        graph.rope(queries), graph.rope(keys), graph.view(values, values.shape), order="qvk"
+    )
+    result = graph.add(Op.MULTIPLY, result.shape, result, graph.unary(gate))
+    return graph.linear("attn_output", result, graph.model.width)
+
+
+def _qwen35(graph: LayerGraph) -> Tensor:
+    tensor = graph.norm(graph.entrance, "attn_norm")
+    graph.expand(tensor)
+    recurrent = graph.layer.attention is Attention.RECURRENT
+    tensor = graph.delta_net(tensor) if recurrent else _gated_attention(graph, tensor)
+    if recurrent:
+        tensor = graph.view(tensor, tensor.shape)
+    return _qwen35_feed_forward(graph, graph.add(Op.ADD, tensor.shape, tensor, graph.entrance))
+
+
+def _qwen35_feed_forward(graph: LayerGraph, residual: Tensor) -> Tensor:
+    model = graph.model
+    tensor = graph.norm(residual, "post_attention_norm")
+    if not graph.has("ffn_gate_inp.weight"):
+        tensor = graph.feed_forward(tensor, graph.layer.feed_forward)
+    else:
+        total = graph.experts(tensor)
+        if graph.has("ffn_up_shexp.weight"):
+            shared = graph.feed_forward(tensor, model.shared_feed_forward, "_shexp")
+            gate = graph.unary(graph.linear("ffn_gate_inp_shexp", tensor, 1))
+            total = graph.add(Op.ADD, total.shape, total, graph.add(Op.MULTIPLY, shared.shape, shared, gate))
+        tensor = total
+    return graph.add(Op.ADD, tensor.shape, tensor, residual)
+
+
+def _prediction(graph: LayerGraph) -> Tensor:
+    """Qwen 3.5: the last hidden state and the next token's embedding, joined, then one full layer."""
+    token, hidden = graph.input("token_embeddings"), graph.input("hidden_states")
+    shape = graph.entrance.shape
+    hidden.shape = token.shape = shape
+    joined = graph.add(
+        Op.OTHER, (2 * shape[0], shape[1]), graph.norm(token, "nextn.enorm"), graph.norm(hidden, "nextn.hnorm")
+    )
+    residual = graph.linear("nextn.eh_proj", joined, shape[0])
+    attended = _gated_attention(graph, graph.norm(residual, "attn_norm"))
+    return _qwen35_feed_forward(graph, graph.add(Op.ADD, attended.shape, attended, residual))
+
+
+def _gemma4(graph: LayerGraph) -> Tensor:
+    model, layer = graph.model, graph.layer
+    tensor = graph.norm(graph.entrance, "attn_norm")
+    queries = graph.linear("attn_q", tensor, layer.heads * layer.key_length)
+    queries = graph.rope(graph.norm(graph.view(queries, queries.shape), "attn_q_norm"))
+    keys = values = None
+    if layer.owns_cache:
+        raw = graph.linear("attn_k", tensor, layer.key_width)
+        values = graph.linear("attn_v", tensor, layer.value_width) if graph.has("attn_v.weight") else raw
+        keys = graph.norm(graph.view(raw, raw.shape), "attn_k_norm")
+        values = graph.norm(graph.view(values, values.shape), None)
+        keys = graph.rope(keys)
+    tensor = graph.linear("attn_output", graph.attention(queries, keys, values, order="qkv"), model.width)
+    tensor = graph.norm(tensor, "post_attention_norm")
+    residual = graph.add(Op.ADD, tensor.shape, tensor, graph.entrance)
+    if graph.has("ffn_gate_inp.weight"):
+        tensor = _gemma4_experts(graph, residual)
+    else:
+        tensor = graph.feed_forward(graph.norm(residual, "ffn_norm"), layer.feed_forward)
+    tensor = graph.norm(tensor, "post_ffw_norm")
+    tensor = graph.add(Op.ADD, tensor.shape, tensor, residual)
+    if model.per_layer_width:
+        tensor = _gemma4_per_layer(graph, tensor)
+    if graph.has("layer_output_scale.weight"):
+        tensor = graph.add(Op.MULTIPLY, tensor.shape, tensor, graph.weight("layer_output_scale.weight"))
+    return tensor
+
+
+def _gemma4_experts(graph: LayerGraph, residual: Tensor) -> Tensor:
+    """The dense feed-forward beside the experts, whose choice looks at the residual."""
+    shared = graph.feed_forward(graph.norm(residual, "ffn_norm"), graph.layer.feed_forward)
+    shared = graph.norm(shared, "post_ffw_norm_1")
+    tensor = graph.norm(residual, "pre_ffw_norm_2")
+    router = graph.unary(graph.norm(residual, None))
+    router = graph.add(Op.MULTIPLY, router.shape, router, graph.weight("ffn_gate_inp.scale"))
+    logits = graph.linear("ffn_gate_inp", router, graph.model.experts)
+    routed = graph.norm(graph.experts(tensor, logits), "post_ffw_norm_2")
+    return graph.add(Op.ADD, routed.shape, shared, routed)
+
+
+def _gemma4_per_layer(graph: LayerGraph, tensor: Tensor) -> Tensor:
+    width = graph.model.per_layer_width
+    gated = graph.unary(graph.linear("inp_gate", tensor, width))
+    own = graph.view(graph.input("per_layer"), gated.shape)
+    mixed = graph.linear("proj", graph.add(Op.MULTIPLY, gated.shape, gated, own), graph.model.width)
+    return graph.add(Op.ADD, tensor.shape, tensor, graph.norm(mixed, "post_norm"))
+
+
+def _standard(graph: LayerGraph) -> Tensor:
+    """Llama, Qwen 2 and 3, Gemma 3: norms and biases where the layer has them."""
+    layer = graph.layer
+    tensor = graph.norm(graph.entrance, "attn_norm")
+    queries, keys, values = (graph.view(part, part.shape) for part in _projections(graph, tensor))
+    if graph.has("attn_q_norm.weight"):
+        queries = graph.norm(queries, "attn_q_norm")
+    queries = graph.rope(queries)
+    if graph.has("attn_k_norm.weight"):
+        keys = graph.norm(keys, "attn_k_norm")
+    keys = graph.rope(keys)
+    gemma = graph.model.architecture == "gemma3"
+    if gemma:
+        queries = graph.unary(queries)
+    tensor = graph.attention(queries, keys, values, order="qkv" if gemma else "qvk")
+    tensor = graph.linear("attn_output", tensor, graph.model.width)
+    if gemma:
+        tensor = graph.norm(tensor, "post_attention_norm")
+    residual = graph.add(Op.ADD, tensor.shape, tensor, graph.entrance)
+    tensor = graph.norm(residual, "ffn_norm")
+    if graph.has("ffn_gate_inp.weight"):
+        tensor = graph.experts(tensor)
+    else:
+        tensor = graph.feed_forward(tensor, layer.feed_forward)
+    if gemma:
+        tensor = graph.norm(tensor, "post_ffw_norm")
+    return graph.add(Op.ADD, tensor.shape, tensor, residual)
+
+
+def _projections(graph: LayerGraph, tensor: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    layer, tokens = graph.layer, graph.settings.tokens
+    widths = (layer.heads * layer.key_length, layer.key_width, layer.value_width)
+    if graph.has("attn_qkv.weight"):
+        joined = graph.linear("attn_qkv", tensor, sum(widths))
+        first, second, third = (graph.view(joined, (width, tokens)) for width in widths)
+    else:
+        names = ("attn_q", "attn_k", "attn_v")
+        first, second, third = (graph.linear(name, tensor, width) for name, width in zip(names, widths, strict=True))
+    return first, second, third
+
+
+_BUILDERS: Mapping[str, Callable[[LayerGraph], Tensor]] = {
+    "qwen35": _qwen35,
+    "qwen35moe": _qwen35,
+    "gemma4": _gemma4,
+}
