@@ -15,6 +15,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -97,7 +98,21 @@ def run_panel(arguments):
         return check_demo([a for a in arguments if a != "--check"])
     require_libraries(dict(QT_LIBRARIES, **SCREEN_LIBRARIES))
     require_screen()
-    return subprocess.call([str(PYTHON), "-m", "variet_gui.app"] + arguments)
+    return hand_over([str(PYTHON), "-m", "variet_gui.app"] + arguments)
+
+
+def hand_over(command):
+    """Run `command` to its end and return its exit code. What asks this script to end is the command's to hear."""
+    with subprocess.Popen(command) as child:
+        before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        try:
+            while True:
+                try:
+                    return child.wait()
+                except KeyboardInterrupt:
+                    continue  # a Ctrl-C reached the panel too, which stops its servers and then ends
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
 
 def run_tests(arguments):

@@ -215,10 +215,16 @@ def main(arguments: list[str] | None = None) -> int:
         if instance.raise_other():
             return 0
         return _refuse(str(held.message))
+    except OSError as error:
+        return _refuse(tr("The data folder cannot be used: {error}", error=error))
     if options.lang:
         panel.change_settings(language=options.lang)
     panel_log = PanelLog(panel.paths.logs_dir, panel.events.publish)
-    panel_log.install()
+    try:
+        panel_log.install()
+    except OSError as error:
+        panel_log.remove()
+        return _refuse(tr("The data folder cannot be used: {error}", error=error))
     log.info("variet %s, catalog %s, assets in checkout: %s", __version__, panel.paths.catalog, assets.in_checkout())
     application = Application(qt, panel, panel_log)
     instance.listen(application.raise_window)

@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import itertools
 import os
-import signal
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -20,7 +19,7 @@ from pydantic import BaseModel
 
 from variet_gui import __version__, i18n
 from variet_gui.catalog.parameters import ParameterError, parameter, parse_text
-from variet_gui.chat.conversation import ConversationError
+from variet_gui.chat.conversation import ChatMessage, ConversationError
 from variet_gui.client.api import ApiError
 from variet_gui.client.images import ImageError
 from variet_gui.client.images import load as load_picture
@@ -30,6 +29,7 @@ from variet_gui.i18n import Message, msg, tr
 from variet_gui.panel import reports, terminal_text
 from variet_gui.panel.borrow import borrow
 from variet_gui.panel.doctor import examine
+from variet_gui.panel.interruption import Interrupted, first_of, quit_signal
 from variet_gui.panel.panel import Panel, PanelOptions
 from variet_gui.panel.paths import DataFolderHeld
 from variet_gui.panel.shapes import ErrorShape
@@ -81,6 +81,10 @@ async def _run(options: argparse.Namespace) -> int:
         return _fail(options, reports.failure_shape(error.failure), FAILED)
     except (ApiError, ConversationError, ImageError) as error:
         return _fail(options, ErrorShape(error=str(error.message), code="request_failed"), FAILED)
+    except Interrupted:
+        return _fail(options, ErrorShape(error=tr("Stopped before it was done."), code="cancelled"), FAILED)
+    except OSError as error:
+        return _fail(options, ErrorShape(error=str(error), code="system"), FAILED)
     finally:
         await panel.close()
 
@@ -103,20 +107,22 @@ async def _command(panel: Panel, options: argparse.Namespace) -> int:
 async def _doctor(panel: Panel, options: argparse.Namespace) -> int:
     shape = await examine(panel)
     _print(options, shape, terminal_text.doctor(shape))
+    if panel.tune.catalog_error is not None:
+        return WRONG_USAGE
     return FAILED if any(finding.severity == "error" for finding in shape.findings) else DONE
 
 
 async def _start(panel: Panel, options: argparse.Namespace) -> int:
     role = _role(panel, options.role)
     panel.lock.acquire()
-    quit_asked = _quit_signal()
+    quit_asked = quit_signal()
     panel.events.subscribe(_narrator(role, show_log=options.verbose))
     starting = asyncio.create_task(panel.run.start(role, _overrides(options.set)))
-    await _first(starting, quit_asked)
+    await first_of(starting, quit_asked)
     if quit_asked.done():
         await panel.run.stop(role)
         await asyncio.gather(starting, return_exceptions=True)
-        return DONE
+        raise Interrupted
     await starting
     shape = reports.start(panel, role)
     _print(options, shape, terminal_text.start(shape))
@@ -127,7 +133,9 @@ async def _start(panel: Panel, options: argparse.Namespace) -> int:
             gone.set_result(event.status)
 
     panel.events.subscribe(watch)
-    await _first(gone, quit_asked)
+    if not panel.run.server(role).status.state.is_active:  # it can die before anybody listens
+        gone.set_result(panel.run.server(role).status)
+    await first_of(gone, quit_asked)
     if quit_asked.done():
         await panel.run.stop(role)
         return DONE
@@ -139,17 +147,28 @@ async def _start(panel: Panel, options: argparse.Namespace) -> int:
 
 async def _chat(panel: Panel, options: argparse.Namespace) -> int:
     role = _role(panel, options.role)
+    overrides = _overrides(options.set)
     pictures = tuple(load_picture(path) for path in options.image)
-    async with borrow(panel, role, _overrides(options.set)) as api:
-        answer = await panel.converse.answer_once(
-            api,
-            role,
-            options.prompt,
-            pictures,
-            reports.sampling(options.temperature, options.max_tokens),
-            on_text=None if options.json else _write,
-        )
-    shape = reports.chat(role, answer)
+
+    async def answered() -> ChatMessage:
+        async with borrow(panel, role, overrides) as api:
+            return await panel.converse.answer_once(
+                api,
+                role,
+                options.prompt,
+                pictures,
+                reports.sampling(options.temperature, options.max_tokens),
+                on_text=None if options.json else _write,
+            )
+
+    quit_asked = quit_signal()
+    answering = asyncio.create_task(answered())
+    await first_of(answering, quit_asked)
+    if not answering.done():  # cancelled, it closes its stream and stops the tier that it started
+        answering.cancel()
+        await asyncio.gather(answering, return_exceptions=True)
+        raise Interrupted
+    shape = reports.chat(role, await answering)
     if not options.json:
         _write("\n")
         _say(terminal_text.timings(shape.timings))
@@ -182,27 +201,6 @@ def _overrides(settings: list[str]) -> dict[str, ParameterValue | None]:
         except ParameterError as error:
             raise UsageError(error.message) from error
     return values
-
-
-def _quit_signal() -> asyncio.Future[int]:
-    """Return a future that SIGINT or SIGTERM completes."""
-    loop = asyncio.get_running_loop()
-    asked: asyncio.Future[int] = loop.create_future()
-
-    def ask(number: int) -> None:
-        if not asked.done():
-            asked.set_result(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        try:
-            loop.add_signal_handler(number, ask, number)
-        except NotImplementedError:  # Windows: the loop knows no signals, a plain handler is called in time there
-            signal.signal(number, lambda got, _frame: loop.call_soon_threadsafe(ask, got))
-    return asked
-
-
-async def _first(*futures: asyncio.Future[object] | asyncio.Task[None] | asyncio.Future[int]) -> None:
-    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
 
 
 def _narrator(role: str, *, show_log: bool) -> Callable[[Event], None]:

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,36 @@ def test_that_start_supervises_until_it_is_told_to_end(terminal: Terminal) -> No
     assert not psutil.pid_exists(shape["pid"])
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("words", [("start", "fast"), ("chat", "fast", "Go on", "--max-tokens", "900")])
+def test_that_what_is_interrupted_still_prints_one_document_and_leaves_nothing(
+    terminal: Terminal, words: tuple[str, ...], number: signal.Signals
+) -> None:
+    log = terminal.folder / "data" / "logs" / "fast.log"
+    with subprocess.Popen(
+        terminal.command(*words, "--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as asked:
+        me = psutil.Process(asked.pid)
+        deadline = time.monotonic() + 30
+        while not log.is_file() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        below = me.children(recursive=True)
+        asked.send_signal(number)
+        stdout, stderr = asked.communicate(timeout=30)
+    assert asked.returncode == 1, stderr
+    assert json.loads(stdout)["code"] == "cancelled"
+    assert "Traceback" not in stderr
+    assert not [process for process in below if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_that_a_folder_that_cannot_be_used_is_told_in_one_document(terminal: Terminal) -> None:
+    (terminal.folder / "data" / "panel.lock").mkdir(parents=True)
+    done = terminal.run("start", "fast", "--json")
+    assert done.returncode == 1
+    assert "panel.lock" in json.loads(done.stdout)["error"]
+    assert "Traceback" not in done.stderr
+
+
 def test_that_the_command_is_exact_and_shows_what_alters_it(terminal: Terminal) -> None:
     shape = terminal.json("command", "fast", "--set", "ubatch_size=256", LLAMA_ARG_PORT="1", CUDA_VISIBLE_DEVICES="0")
     argv = shape["argv"]
@@ -138,6 +169,9 @@ def test_that_a_bad_catalog_ends_with_2_and_says_where(terminal: Terminal) -> No
     assert done.returncode == 2
     assert "tiers[0].parameters.ctx_size" in done.stderr
     assert str(terminal.catalog) in done.stderr
+    examined = terminal.run("doctor", "--json")
+    assert examined.returncode == 2
+    assert json.loads(examined.stdout)["findings"][0]["severity"] == "error"
 
 
 def test_that_a_missing_model_is_named_with_exit_1(terminal: Terminal) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from tests.support.catalogs import tier, write_catalog
+from tests.support.spawned import free_port
 from tests.support.tiny_models import png, write_projector, write_text_model
 from variet_gui import i18n
 from variet_gui.app import Application, make_application
@@ -162,6 +164,37 @@ def test_that_a_missing_model_is_told_on_its_card_and_the_window_lives(
     assert "absent.gguf" in status.failure.title.english + str(status.failure.detail or "")
     desk.start("fast")
     assert desk.state("fast") is ServerState.READY
+
+
+def test_that_a_missing_engine_is_told_and_the_cpu_is_used_only_when_asked_for(
+    open_desk: Callable[..., Desk], tmp_path: Path
+) -> None:
+    model = write_text_model(tmp_path / "tiny.gguf")
+    desk = open_desk(write_catalog(tmp_path / "catalog.json", [tier("fast", model)], "/nowhere/llama-server"))
+    desk.start("fast")
+    failure = desk.application.bridge.status("fast").failure
+    assert failure is not None
+    assert "/nowhere/llama-server" in failure.title.english + str(failure.detail or "")
+    assert [fix.action for fix in failure.fixes][:2] == ["pick_engine", "start_on_cpu"]
+    desk.application.bridge.start_on_cpu("fast")
+    desk.until(lambda: desk.state("fast") is ServerState.READY)
+    assert desk.application.bridge.status("fast").embedded
+
+
+def test_that_a_port_in_use_is_told_and_another_one_helps(open_desk: Callable[..., Desk], catalog: Path) -> None:
+    desk = open_desk(catalog)
+    port = desk.panel.tune.tier("fast").port
+    with socket.create_server(("127.0.0.1", port)):
+        desk.start("fast")
+        failure = desk.application.bridge.status("fast").failure
+        assert failure is not None
+        assert str(port) in str(failure.title)
+        assert "change_port" in [fix.action for fix in failure.fixes]
+        free = free_port()
+        desk.application.bridge.set_port("fast", free)
+        desk.until(lambda: desk.panel.tune.tier("fast").port == free)
+        desk.start("fast")
+        assert desk.state("fast") is ServerState.READY
 
 
 def test_that_a_bad_catalog_is_shown_with_its_place_and_can_be_repaired(

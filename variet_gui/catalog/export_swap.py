@@ -191,8 +191,8 @@ class _Lines:
         taken: list[_Line] = []
         while (line := self.take(above=key.indent)) is not None:
             taken.append(line)
-        # llama-swap strips lines that begin with # from a command.
-        return "\n".join(line.text for line in taken if not line.text.startswith("#"))
+        # To llama-swap the end of a line is a space like any other, and a line that begins with # is none.
+        return " ".join(line.text for line in taken if not line.text.startswith("#"))
 
     def items(self, key: _Line, value: str) -> Iterator[str]:
         """Yield the items of the list below `key`."""

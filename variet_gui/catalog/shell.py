@@ -35,7 +35,7 @@ _WINDOWS_OPERATORS = re.compile(r"\d?>>?&?|<|&&?|\|\|?|;(?=\s|$)|\n")
 _LINE_END = re.compile(r"[ \t]*\r?\n")
 _BACKSLASHES = re.compile(r"\\*")
 _SINGLE_QUOTED = re.compile(r"'([^']*)'(?=\s|$)")
-_CMD_SPECIAL = re.compile(r'[()%!^"<>&|]')
+_CMD_SPECIAL = re.compile(r'[()%!^"<>&|;]')
 _NEEDS_WINDOWS_QUOTES = re.compile(r"[\s\"'&|<>^()%!,;=`]")
 
 

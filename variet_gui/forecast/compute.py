@@ -2,75 +2,45 @@
 
 Each device runs a programme: its inputs, its layers, perhaps the output head. The peak of the allocator over it is the
 size of the buffer. Layers repeat and so do the allocator's states, so a programme costs a few replays, however many
-layers it has. Sources: `src/llama-context.cpp` (sched_reserve, graph_reserve, graph_get_cb),
-`ggml/src/ggml-backend.cpp` (ggml_backend_sched_split_graph, ggml_backend_sched_reserve_size), b11434.
+layers it has. Sources: `src/llama-context.cpp` (sched_reserve, graph_reserve, graph_get_cb), `src/llama-graph.cpp`
+(build_inp_embd), `ggml/src/ggml-backend.cpp` (ggml_backend_sched_split_graph), b11434.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from variet_gui.forecast.allocator import Allocator, State, empty, padded
-from variet_gui.forecast.layer_graph import SMALLEST_ROTATION, GraphSettings, rotation_size
-from variet_gui.forecast.shape import LayerShape, ModelShape
+from variet_gui.forecast.graph_inputs import BatchSettings, GraphInputs
+from variet_gui.forecast.layers import layer_tape
+from variet_gui.forecast.shape import Attention, LayerShape, ModelShape
 from variet_gui.forecast.tape import ENTRANCE, Place, Tape, replay
 
-FLOAT_BYTES = 4
-_NO_WEIGHTS: Mapping[str, int] = {}
-
-Step: TypeAlias = tuple[Tape, int]
-"""A layer and the cells of its cache."""
-_Memory: TypeAlias = dict[tuple[int, int, State, Place, bool], tuple[State, Place, int]]
+_Memory: TypeAlias = dict[tuple[int, int, State, Place], tuple[State, Place, int]]
+_NOWHERE: Place = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class PlacedLayer:
+class Step:
     """One layer as a device runs it."""
 
     layer: LayerShape
-    device: int | None
-    """Which runs it; None: the CPU."""
-    staged: Mapping[str, int]
-    """Its weights in host memory that the device copies when it needs them: name -> bytes."""
-    cache_on_host: bool
-
-
-@dataclass(frozen=True, slots=True)
-class BatchSettings:
-    """What the compute buffers depend on beside model and placement."""
-
-    graph: GraphSettings
-    cells: int
-    """Of an ordinary cache, per stream."""
-    sliding_cells: int
-    outputs: int
-    """Tokens of a batch whose logits are wanted."""
-    copies: int
-    """Of every input: 4 with pipeline parallelism."""
-    mixed_inputs: bool
-    """The graph has a branch for batches of text and pictures."""
-    wide_masks: bool
-    """Masks come as F32 and are converted on the first device."""
-    dry_run: bool = False
-    """As llama-server's own forecast counts: it hands the normalised states over beside the states themselves."""
-
-
-@dataclass(frozen=True, slots=True)
-class ComputeBuffers:
-    """Bytes per device, and in host memory."""
-
-    devices: tuple[int, ...]
-    host: int
+    staged: Mapping[str, int] = field(default_factory=dict)
+    """Its weights in host memory, which the device copies when it needs them: name -> bytes."""
+    cache_on_host: bool = False
+    predicts: bool = False
+    """It is the layer of a multi-token prediction context."""
 
 
 class Programme:
-    """Runs the devices of one context."""
+    """Measures the devices of one context. Keep it for all of them: what one learns, the next one knows."""
 
     def __init__(self, model: ModelShape, batch: BatchSettings) -> None:
         self._model, self._batch = model, batch
-        self._state_bytes = padded(model.width * batch.graph.tokens * FLOAT_BYTES)
+        self._inputs = GraphInputs(model, batch)
+        self._pipeline = batch.copies > 1
         self._memory: _Memory = {}
 
     def device(self, steps: Sequence[Step], *, first: bool, output: bool) -> int:
@@ -83,166 +53,132 @@ class Programme:
         """
         if not steps and not output:
             return 0
-        names = list(dict.fromkeys(name for tape, _ in steps for part in tape.parts for name in part.inputs))
-        converted = self._converted(names, first=first)
-        if self._batch.copies > 1:
-            each = self._handed_over(first=first) + sum(self._input(name, first=first) for name in names)
-            allocator, there = Allocator(empty()), set(names)
-            place, keep = self._begin(allocator, steps, there, first=first)
-            return self._batch.copies * each + converted + self._run(
-                steps, allocator, place, there, first=first, keep=keep, output=output
-            )
-        allocator, there = Allocator(empty()), set[str]()
-        place, keep = self._begin(allocator, steps, there, first=first)
-        return converted + self._run(steps, allocator, place, there, first=first, keep=keep, output=output)
+        tapes = self._tapes(steps, first=first)
+        run = _Run(self, tapes, first=first)
+        return run.peak(output=output)
 
-    def host(self, names: Sequence[str], steps: Sequence[Step] = ()) -> int:
-        """Return the bytes of the buffer in host memory: all inputs, the embeddings, and layers that the CPU runs."""
-        batch, tokens = self._batch, self._batch.graph.tokens
-        inputs = padded(FLOAT_BYTES * tokens) + self._state_bytes + padded(FLOAT_BYTES * batch.outputs)
-        if batch.mixed_inputs:
-            inputs += padded(FLOAT_BYTES * tokens) + padded(8 * tokens) + self._state_bytes
-        inputs += sum(self._input(name, first=True) for name in names)
-        rows = self._state_bytes * (2 if batch.mixed_inputs else 1)
-        if not steps:
-            return batch.copies * inputs + rows
-        allocator = Allocator(empty())
-        place: Place = (allocator.allocate(self._state_bytes), self._state_bytes)
-        peak = self._run(steps, allocator, place, set(names), first=True, keep=False, output=False)
-        return batch.copies * inputs + rows - self._state_bytes + peak
+    def host(self, steps: Sequence[Step], own: Sequence[Step] = ()) -> int:
+        """Return the bytes of the buffer in host memory: all inputs, the embeddings, and layers that the CPU runs.
 
-    def _handed_over(self, *, first: bool) -> int:
-        """Return what one copy of the hidden states takes that come from the device before, or the embeddings."""
-        batch = self._batch
-        if not first:
-            return self._state_bytes * (2 if batch.dry_run else 1)
-        size = self._state_bytes
-        if batch.mixed_inputs:
-            size += 2 * self._state_bytes + padded(8 * batch.graph.tokens)
-        if self._scales_embeddings:
-            size += padded(FLOAT_BYTES * batch.graph.tokens)
-        return size
-
-    @property
-    def _scales_embeddings(self) -> bool:
-        return self._model.architecture in ("gemma3", "gemma4")
-
-    def _begin(
-        self, allocator: Allocator, steps: Sequence[Step], there: set[str], *, first: bool
-    ) -> tuple[Place, bool]:
-        """Copy the inputs of the first run to the device, and run what comes before the first layer.
-
-        Returns the place of the hidden states, and whether they stay (inputs that exist in several copies do).
+        Args:
+            steps: every layer of the context.
+            own: those that the CPU itself runs.
         """
-        size, stays = self._state_bytes, self._batch.copies > 1
-        mixed = first and self._batch.mixed_inputs
+        tapes = self._tapes(steps, first=True)
+        names = dict.fromkeys(name for tape, _ in tapes for part in tape.parts for name in part.inputs)
+        inputs = self._batch.copies * (self._inputs.host_bytes + sum(self._inputs.size(n, first=True) for n in names))
+        if own:
+            # Its layers begin with the embeddings, which are counted among the inputs' rows.
+            return inputs + _Run(self, self._tapes(own, first=True), first=True, on_host=True).peak(output=False)
+        return inputs + self._inputs.state_bytes * (2 if self._batch.mixed_inputs else 1)
+
+    def _tapes(self, steps: Sequence[Step], *, first: bool) -> list[tuple[Tape, int]]:
+        batch, result = self._batch, []
+        for index, step in enumerate(steps):
+            # Gemma scales the embeddings first, so that what enters the first layer is no input any more.
+            stays = self._pipeline and not index and not (first and self._inputs.scales_embeddings)
+            tape = layer_tape(
+                self._model,
+                step.layer,
+                batch.graph,
+                step.staged,
+                cache_on_host=step.cache_on_host,
+                entrance_stays=stays,
+                predicts=step.predicts,
+            )
+            result.append((tape, batch.sliding_cells if step.layer.attention is Attention.SLIDING else batch.cells))
+        return result
+
+
+class _Run:
+    """One device, from its inputs to its last layer."""
+
+    def __init__(
+        self, programme: Programme, tapes: Sequence[tuple[Tape, int]], *, first: bool, on_host: bool = False
+    ) -> None:
+        self._tapes, self._first = tapes, first
+        self._model, self._batch = programme._model, programme._batch
+        self._inputs, self._memory = programme._inputs, programme._memory
+        names = dict.fromkeys(name for tape, _ in tapes for part in tape.parts for name in part.inputs)
+        self._there: set[str] = set()
+        self._kept = 0
+        if on_host:
+            self._there = set(names)
+        elif self._batch.copies > 1:
+            # All copies of all inputs lie at the bottom and stay: they only add to the rest.
+            self._there = set(names)
+            each = self._inputs.handed_over(first=first) + sum(self._inputs.size(name, first=first) for name in names)
+            self._kept = self._batch.copies * each
+        self._kept += self._inputs.converted_masks(names, first=first)
+        self._brings_state = on_host or self._batch.copies == 1
+        self._mixed = first and self._batch.mixed_inputs and not on_host
+
+    def peak(self, *, output: bool) -> int:
+        """Return the highest address that is used, bytes."""
+        allocator = Allocator(empty())
+        place = self._begin(allocator)
+        peak, state = allocator.peak, allocator.state
+        for index, (tape, cells) in enumerate(self._tapes):
+            complete = self._there.issuperset(tape.inputs)
+            key = (id(tape), cells, state, place)
+            known = self._memory.get(key) if complete else None
+            if known is None:
+                known = self._replay(index, state, place)
+                if complete:
+                    self._memory[key] = known
+            state, place, reached = known
+            peak = max(peak, reached)
+        if output:
+            peak = max(peak, self._output(Allocator(state), place))
+        return self._kept + peak
+
+    def _begin(self, allocator: Allocator) -> Place:
+        """Copy the inputs of the first run to the device, do what comes before the first layer, and return the state.
+
+        A state that is among the inputs for good has no place of its own here.
+        """
+        size, place = self._inputs.state_bytes, _NOWHERE
         passing: list[Place] = []
-        if mixed and not stays:
-            sizes = (size, size, padded(8 * self._batch.graph.tokens))
+        if self._brings_state:
+            sizes = self._inputs.mixed_sizes if self._mixed else ()
             passing = [(allocator.allocate(part), part) for part in sizes]
-        place = (0, 0) if stays else (allocator.allocate(size), size)
-        self._bring(self._needed(steps, 0, 0), allocator, there, first=first)
-        if mixed:
+            place = (allocator.allocate(size), size)
+        self._bring(0, 0, allocator)
+        if self._mixed:
             # The branch for batches of text and pictures writes into a copy, which nobody reads and nobody frees.
             allocator.allocate(size)
         for part in passing:
             allocator.free(*part)
-        if first and stays and self._scales_embeddings:
-            return (allocator.allocate(size), size), False
-        return place, stays
+        if place is _NOWHERE and self._first and self._inputs.scales_embeddings:
+            place = (allocator.allocate(size), size)
+        return place
 
-    def _run(
-        self,
-        steps: Sequence[Step],
-        allocator: Allocator,
-        place: Place,
-        there: set[str],
-        *,
-        first: bool,
-        keep: bool,
-        output: bool,
-    ) -> int:
-        """Replay the layers; `there` are the inputs that are on the device. Returns the peak."""
-        peak, state = allocator.peak, allocator.state
-        for index, (tape, cells) in enumerate(steps):
-            key = (id(tape), cells, state, place, keep)
-            known = self._memory.get(key) if there.issuperset(tape.inputs) else None
-            if known is None:
-                complete = there.issuperset(tape.inputs)
-                allocator = Allocator(state)
-                slots = {ENTRANCE: place}
-                for number, part in enumerate(tape.parts):
-                    if number:
-                        self._bring(self._needed(steps, index, number), allocator, there, first=first)
-                    replay(part, allocator, slots, cells, keep_entrance=keep)
-                known = (allocator.state, slots[tape.exit_slot], allocator.peak)
-                if complete:
-                    self._memory[key] = known
-            state, place, reached = known
-            peak, keep = max(peak, reached), False
-        if output:
-            allocator = Allocator(state)
-            self._output(allocator, place, keep=keep)
-            peak = max(peak, allocator.peak)
-        return peak
+    def _replay(self, index: int, state: State, place: Place) -> tuple[State, Place, int]:
+        tape, cells = self._tapes[index]
+        allocator, slots = Allocator(state), {ENTRANCE: place}
+        for number, part in enumerate(tape.parts):
+            replay(part.staging, allocator, slots, cells)
+            if number:
+                self._bring(index, number, allocator)
+            replay(part.events, allocator, slots, cells)
+        return allocator.state, slots[tape.exit_slot], allocator.peak
 
-    def _needed(self, steps: Sequence[Step], index: int, number: int) -> list[str]:
-        """Return the inputs of the run that begins with this part and ends before the next break."""
-        names: list[str] = []
-        for tape, _ in steps[index:]:
-            names += tape.parts[number].inputs
+    def _bring(self, index: int, number: int, allocator: Allocator) -> None:
+        """Copy the inputs of the run that begins with this part of this layer, and ends before the next break."""
+        for tape, _ in self._tapes[index:]:
+            for name in tape.parts[number].inputs:
+                if name not in self._there:
+                    allocator.allocate(self._inputs.size(name, first=self._first))
+                    self._there.add(name)
             if number + 1 < len(tape.parts):
-                break
+                return
             number = 0
-        return names
 
-    def _bring(self, names: Sequence[str], allocator: Allocator, there: set[str], *, first: bool) -> None:
-        for name in names:
-            if name not in there:
-                allocator.allocate(self._input(name, first=first))
-                there.add(name)
-
-    def _output(self, allocator: Allocator, place: Place, *, keep: bool) -> None:
-        """The last norm (in place), the rows that are wanted, and their logits."""
-        if keep:
-            allocator.allocate(self._state_bytes)
-        allocator.allocate(padded(self._model.width * self._batch.outputs * FLOAT_BYTES))
-        if not keep and place[1]:
-            allocator.free(*place)
-        allocator.allocate(padded(self._model.vocabulary * self._batch.outputs * FLOAT_BYTES))
-
-    def _converted(self, names: Sequence[str], *, first: bool) -> int:
-        """Return the F16 masks that older builds make of the F32 ones, on the first device."""
-        if not (self._batch.wide_masks and first and self._batch.graph.flash_attention):
-            return 0
-        return sum(padded(self._mask_values(name) * 2) for name in names if name.startswith("mask"))
-
-    def _mask_values(self, name: str) -> int:
-        batch = self._batch
-        return batch.graph.tokens * (batch.sliding_cells if name.endswith("_sliding") else batch.cells)
-
-    def _input(self, name: str, *, first: bool) -> int:
-        """Return the bytes of an input, padded."""
-        model, graph = self._model, self._batch.graph
-        match name.removesuffix("_sliding"):
-            case "mask":
-                narrow = graph.flash_attention and not (self._batch.wide_masks and first)
-                size = self._mask_values(name) * (2 if narrow else 4)
-            case "positions":
-                size = FLOAT_BYTES * graph.tokens * (4 if model.recurrence is not None else 1)
-            case "rows":
-                size = 8 * graph.tokens
-            case "value_rows":
-                size = 8 * graph.tokens * model.widest_value
-            case "states":
-                size = FLOAT_BYTES * graph.sequences
-            case "rotation_k":
-                lengths = [layer.key_length for layer in model.layers if layer.owns_cache]
-                size = FLOAT_BYTES * rotation_size(max(lengths, default=0)) ** 2
-            case "rotation_v":
-                size = FLOAT_BYTES * SMALLEST_ROTATION**2
-            case "per_layer":
-                size = FLOAT_BYTES * model.per_layer_width * len(model.layers) * graph.tokens
-            case _:
-                size = self._state_bytes
-        return padded(size)
+    def _output(self, allocator: Allocator, place: Place) -> int:
+        """The last norm (in place), the rows that are wanted, and their logits; return the peak."""
+        if place is _NOWHERE or not place[1]:
+            place = (allocator.allocate(self._inputs.state_bytes), self._inputs.state_bytes)
+        allocator.allocate(self._inputs.rows_bytes)
+        allocator.free(*place)
+        allocator.allocate(self._inputs.logits_bytes)
+        return allocator.peak

@@ -138,15 +138,13 @@ class LayerGraph(Graph):
         self, keys: Tensor, key_cache: Tensor, values: Tensor, value_cache: Tensor, sliding: str
     ) -> None:
         layer, tokens = self.layer, self.settings.tokens
-        rows = self.input(f"rows{sliding}")
-        self.expand(self.store(key_cache, self.view(keys, (layer.key_width, tokens)), rows))
+        key_rows, value_rows = self.input(f"key_rows{sliding}"), self.input(f"value_rows{sliding}")
+        self.expand(self.store(key_cache, self.view(keys, (layer.key_width, tokens)), key_rows))
         flat = self.view(values, (layer.value_width, tokens))
         widest = self.model.widest_value
-        if not self.settings.flash_attention:
-            rows = self.input(f"value_rows{sliding}")
-            if layer.value_width < widest:
-                flat = self.view(self.add(Op.OTHER, (widest, tokens), flat), (1, widest * tokens))
-        self.expand(self.store(value_cache, flat, rows))
+        if not self.settings.flash_attention and layer.value_width < widest:
+            flat = self.view(self.add(Op.OTHER, (widest, tokens), flat), (1, widest * tokens))
+        self.expand(self.store(value_cache, flat, value_rows))
 
     def _cached(self, cache: Tensor, width: int, cache_type: str) -> Tensor:
         """Return the view of a whole cache that attention reads."""

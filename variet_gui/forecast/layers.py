@@ -17,7 +17,7 @@ from variet_gui.forecast.layer_graph import GraphSettings, LayerGraph
 from variet_gui.forecast.shape import Attention, LayerShape, ModelShape
 from variet_gui.forecast.tape import Tape, compile_tape, split
 
-_Key: TypeAlias = tuple[int, LayerShape, GraphSettings, tuple[tuple[str, int], ...], bool, bool]
+_Key: TypeAlias = tuple[int, LayerShape, GraphSettings, tuple[tuple[str, int], ...], bool, bool, bool]
 _ENTRIES = 512
 _kept: OrderedDict[_Key, tuple[ModelShape, Tape]] = OrderedDict()
 _lock = threading.Lock()
@@ -30,6 +30,7 @@ def layer_tape(
     staged: Mapping[str, int],
     *,
     cache_on_host: bool,
+    entrance_stays: bool = False,
     predicts: bool = False,
 ) -> Tape:
     """Return the tape of one layer; equal layers share it.
@@ -40,9 +41,10 @@ def layer_tape(
         settings: what the graph depends on beside.
         staged: weights of this layer that lie in host memory and are copied to the device when needed: name -> bytes.
         cache_on_host: its KV cache or state is in host memory.
+        entrance_stays: what comes in is an input that exists in several copies.
         predicts: the layer of a multi-token prediction context, with what leads up to it.
     """
-    key = (id(model), layer, settings, tuple(sorted(staged.items())), cache_on_host, predicts)
+    key = (id(model), layer, settings, tuple(sorted(staged.items())), cache_on_host, entrance_stays, predicts)
     with _lock:
         found = _kept.get(key)
         if found is not None and found[0] is model:
@@ -56,7 +58,7 @@ def layer_tape(
     if settings.fused and model.experts:
         for part in parts:
             fuse(part, model, layer, pins)
-    tape = compile_tape(parts, graph.entrance, exit_, pins)
+    tape = compile_tape(parts, graph.entrance, exit_, pins, entrance_stays=entrance_stays)
     with _lock:
         _kept[key] = (model, tape)
         if len(_kept) > _ENTRIES:

@@ -32,8 +32,10 @@ _ON_DEVICE_ONLY_WHILE_NEEDED = frozenset({Where.STAGED, Where.STAGED_WEIGHT, Whe
 class Part:
     """A run of operations without a break. What it needs from outside is copied to the device before it begins."""
 
+    staging: tuple[Event, ...]
+    """Weights and caches that are copied from host memory."""
     inputs: tuple[str, ...]
-    """Inputs of the whole graph, in the order of their first use."""
+    """Inputs of the whole graph, in the order of their first use; behind those of the staging."""
     events: tuple[Event, ...]
 
 
@@ -47,25 +49,26 @@ class Tape:
     """Of all parts."""
 
 
-def replay(part: Part, allocator: Allocator, slots: dict[int, Place], cells: int, *, keep_entrance: bool) -> None:
-    """Run one part.
+def replay(events: Iterable[Event], allocator: Allocator, slots: dict[int, Place], cells: int) -> None:
+    """Run the staging or the events of one part.
 
     Args:
-        part: what to run.
+        events: what to run.
         allocator: the compute buffer.
         slots: where each slot is; carried from part to part.
         cells: of the layer's cache.
-        keep_entrance: the entrance belongs to somebody else and stays.
     """
-    for kind, slot, n_bytes, cell_bytes in part.events:
+    for kind, slot, n_bytes, cell_bytes in events:
         if kind == ALLOCATE:
             size = padded(n_bytes + cell_bytes * cells)
             slots[slot] = (allocator.allocate(size), size)
-        elif slot != ENTRANCE or not keep_entrance:
+        else:
             allocator.free(*slots.pop(slot))
 
 
-def compile_tape(parts: Sequence[Sequence[Tensor]], entrance: Tensor, exit_: Tensor, pins: Pins) -> Tape:
+def compile_tape(
+    parts: Sequence[Sequence[Tensor]], entrance: Tensor, exit_: Tensor, pins: Pins, *, entrance_stays: bool = False
+) -> Tape:
     """Return the tape of a layer.
 
     Args:
@@ -74,8 +77,9 @@ def compile_tape(parts: Sequence[Sequence[Tensor]], entrance: Tensor, exit_: Ten
         entrance: what the layer before left.
         exit_: what goes on to the next layer.
         pins: what is kept longer than its last use (the CUDA back end fuses operations).
+        entrance_stays: the entrance is an input that exists in several copies: it is neither freed nor overwritten.
     """
-    return _Compiler(parts, entrance, exit_, pins).compile()
+    return _Compiler(parts, None if entrance_stays else entrance, exit_, pins).compile()
 
 
 def split(nodes: Iterable[Tensor]) -> list[list[Tensor]]:
@@ -100,12 +104,12 @@ class _Compiler:
     """ggml's bookkeeping: how many uses and views of each tensor are still to come."""
 
     def __init__(
-        self, parts: Sequence[Sequence[Tensor]], entrance: Tensor, exit_: Tensor, pins: Pins
+        self, parts: Sequence[Sequence[Tensor]], entrance: Tensor | None, exit_: Tensor, pins: Pins
     ) -> None:
         self._nodes, self._exit, self._pins = parts, exit_, pins
         self._uses: dict[int, int] = {}
         self._views: dict[int, int] = {}
-        self._slot: dict[int, int] = {id(entrance): ENTRANCE}
+        self._slot: dict[int, int] = {} if entrance is None else {id(entrance): ENTRANCE}
         self._used_slots = ENTRANCE + 1
         self._events: list[Event] = []
 
@@ -135,18 +139,19 @@ class _Compiler:
                     inputs[source.owner.name] = None
                 elif source.where in _ON_DEVICE_ONLY_WHILE_NEEDED and id(source) not in self._slot:
                     self._allocate(source)
+        staging, self._events = self._events, []
         for node in nodes:
             if node.where is Where.BUFFER and node.base is None:
                 self._compute(node)
             self._release(node.sources)
             self._release(self._pins.get(id(node), ()))
-        return Part(tuple(inputs), tuple(self._events))
+        return Part(tuple(staging), tuple(inputs), tuple(self._events))
 
     def _compute(self, node: Tensor) -> None:
         if node.op in IN_PLACE:
             for source in node.sources:
-                slot = self._slot.get(id(source), ENTRANCE)
-                if slot == ENTRANCE or source.base is not None or source.shape != node.shape:
+                slot = self._slot.get(id(source))
+                if slot is None or source.base is not None or source.shape != node.shape:
                     continue
                 if self._uses[id(source)] == 1 and not self._views.get(id(source)):
                     self._slot[id(node)] = slot

@@ -85,3 +85,12 @@ def projector_width(header: GgufHeader) -> int | None:
         tensor, dimension = _WIDTH.get(kind or "", ("", 0))
     shape = shapes.get(tensor, ())
     return shape[dimension] if dimension < len(shape) else None
+
+
+def fits(projector: GgufHeader, model: GgufHeader) -> bool:
+    """Whether the projector sees pictures and its vectors are as wide as the model; False also where that is unknown.
+
+    Several models share one width, so that a projector which fits is not always the right one.
+    """
+    width = projector_width(projector) if projector.is_projector and sees(projector) else None
+    return width is not None and width == model.embedding_length

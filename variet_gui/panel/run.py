@@ -107,6 +107,7 @@ class Run:
         profile = self._tune.draft(role)
         for key, value in overrides.items():
             profile = profile.with_value(key, value)
+        command = self._tune.command(role, overrides)  # of the same draft: it may be edited during the checks
         findings = await preflight.check(
             profile,
             tier,
@@ -118,7 +119,6 @@ class Run:
         failure = preflight.blocking_failure(findings)
         if failure is not None:
             raise StartFailed(failure)
-        command = self._tune.command(role, overrides)
         return Launch(
             command,
             child_environment(self._environ, command),

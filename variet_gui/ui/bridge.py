@@ -1,24 +1,24 @@
 """The only crossing between the GUI thread and the core.
 
-Calls go in as coroutines. Events come out through one queue that the GUI thread drains: state changes at once, floods
-(log lines) gathered for at most a tenth of a second.
+Calls go in as coroutines (`CoreCalls`). Events come out through one queue that the GUI thread drains: state changes at
+once, floods (log lines) gathered for at most a tenth of a second.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
-import threading
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal, Slot
+from PySide6.QtCore import QObject, Signal
 
 from variet_gui.catalog.parameters import ParameterError
+from variet_gui.catalog.store import CatalogChangedOutside
 from variet_gui.engine.launch import StartFailed
 from variet_gui.events import (
     AnswerChanged,
     CatalogChanged,
+    CatalogFileChanged,
     Event,
     GpusSampled,
     HostSampled,
@@ -30,17 +30,16 @@ from variet_gui.events import (
     ServerStatus,
     Severity,
 )
-from variet_gui.i18n import Message, msg
+from variet_gui.i18n import Message
 from variet_gui.panel.panel import Panel
+from variet_gui.ui.core_calls import CoreCalls
 from variet_gui.ui.core_thread import CoreThread
+from variet_gui.ui.log_gatherer import LogGatherer
 
 log = logging.getLogger(__name__)
 
-LOG_FLUSH_MS = 100
-LOG_LINES_PER_FLUSH = 200
 
-
-class Bridge(QObject):
+class Bridge(CoreCalls):
     """Lives in the GUI thread. Signals are emitted there and nowhere else."""
 
     server_changed = Signal(object)
@@ -49,28 +48,20 @@ class Bridge(QObject):
     host_sampled = Signal(object)
     mark_added = Signal(object)
     catalog_changed = Signal()
+    catalog_file_changed = Signal()
+    """Somebody else wrote the catalog file; `panel.tune.outside.change` says what differs."""
     draft_changed = Signal(str)
-    notice_raised = Signal(object)
     answer_changed = Signal(str, str)
     opened = Signal()
     closed = Signal()
-    _woken = Signal()
 
     def __init__(self, panel: Panel, core: CoreThread, parent: QObject | None = None) -> None:
-        super().__init__(parent)
+        super().__init__(core, parent)
         self.panel = panel
-        self._core = core
-        self._inbox: list[Callable[[], None]] = []
-        self._inbox_lock = threading.Lock()
-        self._wake_pending = False
-        self._log_lines: dict[str, list[str]] = {}
         self._statuses: dict[str, ServerStatus] = {}
         self._closing = False
-        self._woken.connect(self._drain, Qt.ConnectionType.QueuedConnection)
-        self._log_timer = QTimer(self)
-        self._log_timer.setSingleShot(True)
-        self._log_timer.setInterval(LOG_FLUSH_MS)
-        self._log_timer.timeout.connect(self._flush_logs)
+        self._logs = LogGatherer(self)
+        self._logs.gathered.connect(self.log_appended)
         self._unsubscribe = panel.events.subscribe(self._receive)
 
     # ---------------------------------------------------------------------------------------------- life
@@ -92,30 +83,6 @@ class Bridge(QObject):
         return self._closing
 
     # --------------------------------------------------------------------------------------------- calls
-
-    def call(
-        self,
-        coroutine: Coroutine[Any, Any, Any],
-        done: Callable[[Any], None] | None = None,
-        failed: Callable[[BaseException], None] | None = None,
-    ) -> None:
-        """Run `coroutine` on the core. Its result or error comes back in the GUI thread.
-
-        Without `failed`, an error becomes a notice.
-        """
-        future = self._core.submit(coroutine)
-
-        def finished(_: object) -> None:
-            if future.cancelled():
-                return
-            error = future.exception()
-            if error is not None:
-                self._post(lambda: (failed or self._show_error)(error))
-            elif done is not None:
-                result = future.result()
-                self._post(lambda: done(result))
-
-        future.add_done_callback(finished)
 
     def status(self, role: str) -> ServerStatus:
         """Return the last status that the window was told of."""
@@ -148,29 +115,51 @@ class Bridge(QObject):
         """Stop every tier."""
         self.call(self.panel.run.stop_all())
 
-    def edit(self, role: str, key: str, value: ParameterValue | None) -> Message | None:
-        """Change one parameter of the draft; returns why not, when the value is not allowed."""
+    def edit(self, role: str, key: str, value: ParameterValue | None, gesture: object | None = None) -> Message | None:
+        """Change one parameter of the draft; returns why not, when the value is not allowed.
+
+        Edits that share a `gesture` (a drag) are one step for undo.
+        """
         try:
-            self.panel.tune.edit(role, key, value)
+            self.panel.tune.edit(role, key, value, gesture)
         except ParameterError as error:
             return error.message
         if key == "model":
-            self.call(self.panel.tune.read_model(role), done=lambda _: self.draft_changed.emit(role))
-        self.draft_changed.emit(role)
+            self.announce_draft(role)
+        else:
+            self.draft_changed.emit(role)
         return None
 
     def revert(self, role: str, key: str | None = None) -> None:
         """Take back one edit, or all."""
         self.panel.tune.revert(role, key)
+        self.announce_draft(role)
+
+    def undo(self, role: str) -> None:
+        """Take back the last step of the tier's edits."""
+        if self.panel.tune.undo(role):
+            self.announce_draft(role)
+
+    def redo(self, role: str) -> None:
+        """Do again what undo took back."""
+        if self.panel.tune.redo(role):
+            self.announce_draft(role)
+
+    def announce_draft(self, role: str) -> None:
+        """Tell that the tier's draft is another one, and read its model file where that is a new one."""
+        if self.panel.tune.model_facts(role) is None:
+            self.call(self.panel.tune.read_model(role), done=lambda facts: facts and self.draft_changed.emit(role))
         self.draft_changed.emit(role)
 
-    def save(self, role: str, done: Callable[[], None] | None = None) -> None:
-        """Write the draft into the catalog."""
-        self.call(self.panel.tune.save(role), done=lambda _: done() if done else None)
+    def save(self, role: str, done: Callable[[], None] | None = None, note: str | None = None) -> None:
+        """Write the draft into the catalog, with the operator's own words for the revision in `note`."""
+        self.call(
+            self.panel.tune.save(role, note), done=lambda _: done() if done else None, failed=self._on_save_failed
+        )
 
-    def save_and_restart(self, role: str) -> None:
+    def save_and_restart(self, role: str, note: str | None = None) -> None:
         """Write the draft and restart the tier with it, or start it when it does not run."""
-        self.save(role, done=lambda: self.restart(role))
+        self.save(role, done=lambda: self.restart(role), note=note)
 
     def set_engine(self, role: str, path: str) -> None:
         """Use the llama-server at `path` from now on; it is saved."""
@@ -217,33 +206,13 @@ class Bridge(QObject):
         """Take an event on whatever thread it was published."""
         self._post(lambda: self._announce(event))
 
-    def _post(self, task: Callable[[], None]) -> None:
-        with self._inbox_lock:
-            self._inbox.append(task)
-            asleep, self._wake_pending = not self._wake_pending, True
-        if asleep:
-            self._woken.emit()
-
-    @Slot()
-    def _drain(self) -> None:
-        with self._inbox_lock:
-            tasks, self._inbox = self._inbox, []
-            self._wake_pending = False
-        for task in tasks:
-            try:
-                task()
-            except Exception:  # noqa: BLE001 - one bad receiver must not swallow what stands behind it in the queue
-                sys.excepthook(*sys.exc_info())
-
     def _announce(self, event: Event) -> None:
         match event:
             case ServerStateChanged(status=status):
                 self._statuses[status.role] = status
                 self.server_changed.emit(status)
             case LogAppended(role=role, lines=lines):
-                self._log_lines.setdefault(role, []).extend(lines)
-                if not self._log_timer.isActive():
-                    self._log_timer.start()
+                self._logs.add(role, lines)
             case GpusSampled():
                 self.gpus_sampled.emit(event)
             case HostSampled():
@@ -255,20 +224,12 @@ class Bridge(QObject):
                     self.catalog_changed.emit()
                 else:
                     self.draft_changed.emit(role)
+            case CatalogFileChanged():
+                self.catalog_file_changed.emit()
             case NoticeRaised():
                 self.notice_raised.emit(event)
             case AnswerChanged(conversation_id=conversation, message_id=message):
                 self.answer_changed.emit(conversation, message)
-
-    @Slot()
-    def _flush_logs(self) -> None:
-        lines, self._log_lines = self._log_lines, {}
-        for role, added in lines.items():
-            shown = added[-LOG_LINES_PER_FLUSH:]
-            if len(shown) < len(added):
-                skipped = msg("… {count} lines not shown; the file has them", count=len(added) - len(shown))
-                shown = [str(skipped), *shown]
-            self.log_appended.emit(role, shown)
 
     # --------------------------------------------------------------------------------------------- results
 
@@ -284,7 +245,7 @@ class Bridge(QObject):
 
     def _on_closed(self) -> None:
         self._unsubscribe()
-        self._log_timer.stop()
+        self._logs.stop()
         self.closed.emit()
 
     def _on_close_failed(self, error: BaseException) -> None:
@@ -294,10 +255,10 @@ class Bridge(QObject):
     def _ignore_start_failure(self, error: BaseException) -> None:
         # The tier's card tells a failed start; anything else is news.
         if not isinstance(error, StartFailed):
-            self._show_error(error)
+            self.show_error(error)
 
-    def _show_error(self, error: BaseException) -> None:
-        log.error("a call to the core failed", exc_info=error)
-        told = getattr(error, "message", None)
-        text = told if isinstance(told, Message) else msg("{error}", error=error or type(error).__name__)
-        self.notice_raised.emit(NoticeRaised(Severity.ERROR, text, repr(error)))
+    def _on_save_failed(self, error: BaseException) -> None:
+        if isinstance(error, CatalogChangedOutside) and self.panel.tune.outside.change is not None:
+            self.catalog_file_changed.emit()  # the banner tells, and offers what can be done
+        else:
+            self.show_error(error)

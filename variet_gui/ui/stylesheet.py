@@ -89,6 +89,7 @@ QPushButton[kind="group"] {
   padding: 2px 4px 2px 0; text-align: left;
 }
 QPushButton[kind="group"]:hover { color: $text; }
+QPushButton[kind="group"]:disabled { border-color: transparent; }
 QPushButton[kind="group"]:focus { border-color: $accent; }
 QToolButton[kind="quiet"], QPushButton[kind="quiet"] {
   background: transparent; border: 1px solid transparent; color: $quiet; padding: 3px;

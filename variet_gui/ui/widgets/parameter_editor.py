@@ -70,6 +70,15 @@ class ParameterEditor(QWidget):
         """Return the widgets that take the keyboard."""
         raise NotImplementedError
 
+    @property
+    def gesture(self) -> object | None:
+        """An object that stays the same for as long as a slider is held, so that a drag is one step; else None."""
+        return None
+
+    def remark(self) -> str:
+        """Return what has to be said below the editor of the value that it shows; empty for nothing."""
+        return ""
+
     # ------------------------------------------------------------------------------------------------- words
 
     def written(self, value: ParameterValue | None) -> str:

@@ -14,6 +14,8 @@ from variet_gui.catalog.parameters import PARAMETERS, parameter
 from variet_gui.events import ParameterValue
 from variet_gui.i18n import tr
 from variet_gui.ui import theme
+from variet_gui.ui.widgets.device_chips import Device
+from variet_gui.ui.widgets.device_editor import DeviceEditor
 from variet_gui.ui.widgets.layout import label
 from variet_gui.ui.widgets.parameter_row import ParameterRow, UnsetText, make_row
 from variet_gui.ui.widgets.parameter_section import ParameterSection
@@ -54,6 +56,8 @@ class ParameterList(QWidget):
         self._capabilities: Capabilities | None = None
         self._model: tuple[int | None, int | None] = (None, None)
         self._folder: Path | None = None
+        self._devices: tuple[Device, ...] = ()
+        self._projectors: tuple[str, ...] = ()
         self._essential = self._build([p for p in PARAMETERS if p.essential])
         self._advanced: list[ParameterSection] = []
 
@@ -82,6 +86,23 @@ class ParameterList(QWidget):
         self._capabilities = capabilities
         for each in self.rows():
             each.set_unsupported(_unsupported(each, capabilities))
+
+    def set_devices(self, devices: Sequence[Device]) -> None:
+        """Offer these devices, in llama.cpp's order; none: not known, and names are typed."""
+        self._devices = tuple(devices)
+        for each in self.rows():
+            self._set_devices(each)
+
+    def set_projectors(self, fitting: Sequence[str]) -> None:
+        """Propose these projectors, as they would stand in the catalog: they fit the model."""
+        self._projectors = tuple(fitting)
+        for each in self.rows():
+            self._set_folder(each)
+
+    def gesture(self, key: str) -> object | None:
+        """Return what makes the edits of one drag of `key`'s slider one step; None while nobody holds it."""
+        held = (editor.gesture for editor in self.row(key).editors if editor.parameter.key == key)
+        return next(held, None)
 
     def set_folder(self, folder: Path | None) -> None:
         """Let file pickers start at `folder`."""
@@ -181,6 +202,7 @@ class ParameterList(QWidget):
         self._fit(made)
         made.set_unsupported(_unsupported(made, self._capabilities))
         self._set_folder(made)
+        self._set_devices(made)
         made.show_values(self._values, self._saved, self._unset)
         self._show_model(made)
         return made
@@ -195,6 +217,13 @@ class ParameterList(QWidget):
         for editor in each.editors:
             if isinstance(editor, PathField):
                 editor.set_folder(self._folder)
+                if editor.parameter.key == "mmproj":
+                    editor.set_proposals(self._projectors)
+
+    def _set_devices(self, each: ParameterRow) -> None:
+        for editor in each.editors:
+            if isinstance(editor, DeviceEditor):
+                editor.set_devices(self._devices)
 
     def _fit(self, each: ParameterRow) -> None:
         layers, max_context = self._model
@@ -224,6 +253,9 @@ def _unsupported(row: ParameterRow, capabilities: Capabilities | None) -> str:
     if capabilities is None or not capabilities.flags:
         return ""
     shown = row.editors[0].parameter
-    if any(capabilities.knows(flag) for flag in (*shown.spellings, *shown.negatives)):
+    # A build that says it in an older way can be told; the command card notes how.
+    older = [flag for form in shown.older_forms for flag in form.flags]
+    older += [flag for gone in shown.replaced if gone.takes_value for flag in (gone.flag, *gone.aliases)]
+    if any(capabilities.knows(flag) for flag in (*shown.spellings, *shown.negatives, *older)):
         return ""
     return tr("This llama-server ({build}) does not know {flag}.", build=capabilities.label, flag=shown.flag)

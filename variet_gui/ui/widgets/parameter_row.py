@@ -15,6 +15,7 @@ from variet_gui.i18n import tr
 from variet_gui.ui import theme
 from variet_gui.ui.widgets.buttons import IconButton
 from variet_gui.ui.widgets.choice_editor import ChoiceEditor
+from variet_gui.ui.widgets.device_editor import DEVICE_KEYS, DeviceEditor
 from variet_gui.ui.widgets.elided_label import ElidedLabel
 from variet_gui.ui.widgets.layout import label, row
 from variet_gui.ui.widgets.parameter_editor import ParameterEditor, effect
@@ -136,10 +137,16 @@ class ParameterRow(QWidget):
 
     def _show_note(self) -> None:
         refused = " ".join(self._refusals.values())
-        text = refused or self._unsupported
+        remarks = " ".join(remark for remark in (editor.remark() for editor in self.editors) if remark)
+        text = refused or self._why_greyed() or remarks
         theme.mark(self._note, look="failure" if refused else "faint")
         self._note.setText(text)
         self._note.setVisible(bool(text))
+
+    def _why_greyed(self) -> str:
+        if not self._unsupported or all(editor.value is None for editor in self.editors):
+            return self._unsupported
+        return tr("{reason} It is kept in the profile and left off the command line.", reason=self._unsupported)
 
 
 def finds(needle: str, parameter: Parameter) -> bool:
@@ -151,6 +158,8 @@ def finds(needle: str, parameter: Parameter) -> bool:
 
 def make_editor(parameter: Parameter) -> ParameterEditor:
     """Return the editor that fits `parameter`."""
+    if parameter.key in DEVICE_KEYS:
+        return DeviceEditor(parameter)
     if parameter.kind is Kind.SWITCH:
         return SwitchEditor(parameter)
     if parameter.kind is Kind.CHOICE and not parameter.many:

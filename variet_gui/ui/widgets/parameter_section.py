@@ -31,6 +31,7 @@ class ParameterSection(QWidget):
         self._rows: dict[str, ParameterRow] = {}
         self._make = make
         self._open = not folded
+        self._filtered = False
         self._title = str(group.title)
         self._remark = label("", "caution")
         self.heading: QWidget
@@ -72,7 +73,7 @@ class ParameterSection(QWidget):
         self._open = wanted
         if wanted:
             self.build()
-        self._body.setVisible(wanted)
+        self._body.setVisible(wanted or self._filtered)
         self._name()
 
     @property
@@ -108,7 +109,9 @@ class ParameterSection(QWidget):
             self.build(hits)
         elif self._open:
             self.build()
-        self._body.setVisible(bool(needle) or self._open)
+        self._filtered = bool(needle)
+        self._body.setVisible(self._filtered or self._open)
+        self._name()
         for key, each in self._rows.items():
             each.setVisible(key in hits)
         return len(hits)
@@ -120,7 +123,10 @@ class ParameterSection(QWidget):
     def _name(self) -> None:
         if self._fold is not None:
             self._fold.setText(f"{self._title.upper()}  {len(self.parameters)}".replace("&", "&&"))
-            self._fold.set_icon("fold" if self._open else "unfold")
+            # What the filter found is shown whether the group is folded or not: nothing to fold or unfold.
+            shown = self._open or self._filtered
+            self._fold.setEnabled(not self._filtered)
+            self._fold.set_icon("fold" if shown else "unfold")
             self._fold.setAccessibleName(
-                tr("{group}, open", group=self._title) if self._open else tr("{group}, folded", group=self._title)
+                tr("{group}, open", group=self._title) if shown else tr("{group}, folded", group=self._title)
             )

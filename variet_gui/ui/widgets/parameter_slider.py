@@ -60,6 +60,10 @@ class ParameterSlider(ParameterEditor):
         self._showing = False
         self.refresh()
 
+    @property
+    def gesture(self) -> object | None:
+        return self.slider.gesture
+
     def controls(self) -> tuple[QWidget, ...]:
         return (self.slider, self.field)
 
@@ -74,7 +78,6 @@ class ParameterSlider(ParameterEditor):
         self.field.setPlaceholderText(self.unset_note())
         self.field.show_text("" if self.value is None else self._written(self.value), self.unit())
         theme.mark(self.field, changed=self.changed, wrong=False)
-        self.setToolTip(self._padding_note())
         self._showing = False
 
     def _written(self, value: ParameterValue) -> str:
@@ -91,7 +94,7 @@ class ParameterSlider(ParameterEditor):
             return None
         return float(value)
 
-    def _padding_note(self) -> str:
+    def remark(self) -> str:
         if self.parameter.step == CONTEXT_STEP and isinstance(self.value, int) and self.value % CONTEXT_STEP:
             padded = -(-self.value // CONTEXT_STEP) * CONTEXT_STEP
             return tr("llama-server rounds this up to {tokens} tokens.", tokens=figure(padded))

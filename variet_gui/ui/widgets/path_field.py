@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from variet_gui.catalog.parameter_types import Parameter
 from variet_gui.i18n import tr
 from variet_gui.ui import theme
-from variet_gui.ui.widgets.buttons import IconButton
+from variet_gui.ui.widgets.buttons import Button, IconButton
+from variet_gui.ui.widgets.layout import column, row
 from variet_gui.ui.widgets.parameter_editor import ParameterEditor
 from variet_gui.ui.widgets.unit_field import UnitField
 
@@ -26,17 +29,26 @@ class PathField(ParameterEditor):
         self.field.setAcceptDrops(False)
         self.button = IconButton("folder", tr("Choose a file"))
         self.setAcceptDrops(True)
-        box = QHBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(4)
-        box.addWidget(self.field, 1)
-        box.addWidget(self.button)
+        self.proposal = Button("", "link")
+        self.proposal.hide()
+        self._proposals: tuple[str, ...] = ()
+        line = row(self.field, self.button, spacing=4)
+        line.setStretch(0, 1)
+        box = column(line, self.proposal, spacing=2)
+        box.setAlignment(self.proposal, Qt.AlignmentFlag.AlignLeft)
+        self.setLayout(box)
         self.button.clicked.connect(self.pick)
+        self.proposal.clicked.connect(lambda: self.offer(self._proposals[0]))
         self.field.committed.connect(self.offer_text)
 
     def set_folder(self, folder: Path | None) -> None:
         """Let relative paths start at `folder`; the picker opens there."""
         self._folder = folder
+
+    def set_proposals(self, fitting: Sequence[str]) -> None:
+        """Offer the first of these files below the field, unless one of them is chosen; best first."""
+        self._proposals = tuple(fitting)
+        self._propose()
 
     def controls(self) -> tuple[QWidget, ...]:
         return (self.field,)
@@ -50,6 +62,15 @@ class PathField(ParameterEditor):
             self.field.end(False)
         self.field.setToolTip(text)
         theme.mark(self.field, changed=self.changed, wrong=False)
+        self._propose()
+
+    def _propose(self) -> None:
+        chosen = None if self.value is None else self._absolute(str(self.value))
+        wanted = bool(self._proposals) and chosen not in {self._absolute(each) for each in self._proposals}
+        self.proposal.setVisible(wanted and self.isEnabled())
+        if wanted:
+            self.proposal.setText(tr("Use {file}: it fits this model", file=self._proposals[0]).replace("&", "&&"))
+            self.proposal.setToolTip("\n".join(self._proposals))
 
     def pick(self) -> QFileDialog:
         """Open the picker; it does not block."""

@@ -58,6 +58,10 @@ class SplitSlider(ParameterEditor):
         self._n_gpu_layers = gpu_layer_count(n_gpu_layers)
         self.refresh()
 
+    @property
+    def gesture(self) -> object | None:
+        return self.slider.gesture
+
     def controls(self) -> tuple[QWidget, ...]:
         return (self.slider, self.field)
 

@@ -32,6 +32,8 @@ class TrackSlider(QSlider):
         self._tick: float | None = None
         self._hollow = False
         self._grabbed = False
+        self.gesture: object | None = None
+        """One object from the press of the handle to its release; None while nobody holds it."""
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setMouseTracking(True)
@@ -113,6 +115,7 @@ class TrackSlider(QSlider):
             event.ignore()
             return
         self._grabbed = True
+        self.gesture = object()
         self.setSliderDown(True)
         self._go_to(event.position().x())
 
@@ -124,6 +127,7 @@ class TrackSlider(QSlider):
         if self._grabbed and event.button() == Qt.MouseButton.LeftButton:
             self._grabbed = False
             self.setSliderDown(False)
+            self.gesture = None
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         # A wheel that scrolls the page must not edit whatever happens to pass under the pointer.
