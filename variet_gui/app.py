@@ -123,6 +123,9 @@ class Application(QObject):
         if old.role is not None:
             new.rail.select(old.role)
         new.tabs.setCurrentIndex(old.tabs.currentIndex())
+        was, now = old.page("chat"), new.page("chat")
+        if isinstance(was, ChatPage) and isinstance(now, ChatPage):
+            now.take_over(was)
         new.show()
         self.window = new
         old.finish_close()

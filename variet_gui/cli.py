@@ -11,13 +11,13 @@ import asyncio
 import itertools
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeAlias
+from typing import TypeAlias
 
 from pydantic import BaseModel
 
-from variet_gui import __version__, i18n
+from variet_gui import i18n
 from variet_gui.catalog.parameters import ParameterError, parameter, parse_text
 from variet_gui.chat.conversation import ChatMessage, ConversationError
 from variet_gui.client.api import ApiError
@@ -29,12 +29,14 @@ from variet_gui.i18n import Message, msg, tr
 from variet_gui.panel import reports, terminal_text
 from variet_gui.panel.borrow import borrow
 from variet_gui.panel.doctor import examine
+from variet_gui.panel.exchange import ExportError, ExportFormat, NothingToImport, exported, planned, write_exported
 from variet_gui.panel.interruption import Interrupted, first_of, quit_signal
 from variet_gui.panel.panel import Panel, PanelOptions
 from variet_gui.panel.paths import DataFolderHeld
 from variet_gui.panel.shapes import ErrorShape
+from variet_gui.panel.terminal_options import WRONG_USAGE, parse
 
-DONE, FAILED, WRONG_USAGE = 0, 1, 2
+DONE, FAILED = 0, 1
 
 Command: TypeAlias = Callable[[Panel, argparse.Namespace], Awaitable[int]]
 
@@ -52,8 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     words = sys.argv[1:] if arguments is None else arguments
     # The help texts are made before the command line is read, and are to be in the language that it asks for.
     i18n.set_language(next((b for a, b in itertools.pairwise(words) if a == "--lang"), "system"))
-    defaults = argparse.Namespace(json=False, config=None, data_dir=None, demo=False, lang="system")
-    options = _parser().parse_args(words, defaults)
+    options = parse(words, _COMMANDS)
     i18n.set_language(options.lang)
     try:
         return asyncio.run(_run(options))
@@ -73,10 +74,14 @@ async def _run(options: argparse.Namespace) -> int:
             bad = panel.tune.catalog_error.message
             return _fail(options, ErrorShape(error=str(bad), code="bad_catalog"), WRONG_USAGE)
         return await command(panel, options)
-    except UsageError as error:
+    except (UsageError, NothingToImport, ExportError, ShellTextError) as error:
         return _fail(options, ErrorShape(error=str(error.message), code="usage"), WRONG_USAGE)
     except DataFolderHeld as error:
         return _fail(options, ErrorShape(error=str(error.message), code="data_folder_held"), FAILED)
+    except CatalogError as error:
+        return _fail(options, ErrorShape(error=str(error.message), code="bad_catalog"), WRONG_USAGE)
+    except OSError as error:
+        return _fail(options, ErrorShape(error=str(error), code="file"), FAILED)
     except StartFailed as error:
         return _fail(options, reports.failure_shape(error.failure), FAILED)
     except (ApiError, ConversationError, ImageError) as error:
@@ -176,7 +181,52 @@ async def _chat(panel: Panel, options: argparse.Namespace) -> int:
     return _print(options, shape, "")
 
 
+async def _import_command(panel: Panel, options: argparse.Namespace) -> int:
+    role = _role(panel, options.role)
+    plan = planned(panel.tune, role, _text_to_import(options))
+    if not options.dry_run:
+        panel.lock.acquire()
+        panel.tune.replace(plan.profile)
+        await panel.tune.save(role, tr("imported from a command line"))
+    await panel.run.find_engine(role)
+    panel.tune.replace(plan.profile)  # for a dry run: what the command would be
+    shape = reports.imported(panel, role, plan, saved=not options.dry_run)
+    return _print(options, shape, terminal_text.imported(shape))
+
+
+async def _export(panel: Panel, options: argparse.Namespace) -> int:
+    roles = [_role(panel, role) for role in dict.fromkeys(options.roles)]
+    for role in roles:
+        await panel.run.find_engine(role)
+    form = ExportFormat(options.format)
+    file = exported(panel.tune, roles, form)
+    if options.output is not None:
+        write_exported(options.output, file, form)
+    shape = reports.exported(roles, form, file, options.output)
+    if options.json:
+        return _print(options, shape, "")
+    for note in shape.notes:
+        _say(note)
+    if options.output is None:
+        _write(file.text)
+    return DONE
+
+
 # -------------------------------------------------------------------------------------------------------------- helpers
+
+
+def _text_to_import(options: argparse.Namespace) -> str:
+    if (options.line is None) == (options.file is None):
+        raise UsageError(msg("Give a command line, or --file with a file that holds one."))
+    if options.line == "-":
+        return sys.stdin.read()
+    if options.line is not None:
+        return str(options.line)
+    file: Path = options.file
+    try:
+        return file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(msg("{file} is not text in UTF-8.", file=file)) from error
 
 
 def _role(panel: Panel, role: str) -> str:
@@ -235,55 +285,15 @@ def _write(text: str) -> None:
     sys.stdout.flush()
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(WRONG_USAGE, f"{self.prog}: {message}\n")
-
-
-def _parser() -> argparse.ArgumentParser:
-    common = _Parser(add_help=False)
-
-    def option(*names: str, **about: Any) -> None:
-        # SUPPRESS: a value given before the sub-command must not be overwritten by the sub-command's default.
-        common.add_argument(*names, default=argparse.SUPPRESS, **about)
-
-    option("--json", action="store_true", help=tr("one JSON document"))
-    option("--config", type=Path, metavar="FILE", help=tr("the catalog to use"))
-    option("--data-dir", type=Path, metavar="DIR", help=tr("the folder for logs and state"))
-    option("--demo", action="store_true", help=tr("small model, simulated GPUs"))
-    option("--lang", choices=["system", *i18n.LANGUAGES], help=tr("language of the output"))
-    parser = _Parser(prog="variet", description=tr("The Variet control panel in a terminal."), parents=[common])
-    parser.add_argument("--version", action="version", version=f"variet {__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def add(
-        name: str, run: Callable[[Panel, argparse.Namespace], Awaitable[int]], text: str
-    ) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text, parents=[common])
-        command.set_defaults(run=run)
-        return command
-
-    def with_role(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
-        command.add_argument("role", metavar="ROLE", help=tr("the tier, as `variet tiers` lists it"))
-        command.add_argument(
-            "--set", action="append", default=[], metavar="KEY=VALUE", help=tr("a launch parameter for this once")
-        )
-        return command
-
-    add("tiers", _tiers, tr("list the tiers with their states and figures"))
-    with_role(add("command", _command, tr("print the exact command that starts a tier")))
-    start = with_role(add("start", _start, tr("start a tier and supervise it until Ctrl-C")))
-    start.add_argument("--verbose", action="store_true", help=tr("print the server's own log as well"))
-    chat = with_role(add("chat", _chat, tr("ask a tier one question; it is started for that if it does not run")))
-    chat.add_argument("prompt", metavar="PROMPT")
-    chat.add_argument(
-        "--image", action="append", type=Path, default=[], metavar="FILE", help=tr("a picture to show it")
-    )
-    chat.add_argument("--temperature", type=float, metavar="T")
-    chat.add_argument("--max-tokens", type=int, metavar="N")
-    add("doctor", _doctor, tr("say what is wrong with this computer's set-up and what to do"))
-    return parser
+_COMMANDS: Mapping[str, Command] = {
+    "tiers": _tiers,
+    "command": _command,
+    "start": _start,
+    "chat": _chat,
+    "doctor": _doctor,
+    "import-command": _import_command,
+    "export": _export,
+}
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
     if sys.platform == "win32":
         from variet_gui.engine.windows import hold
 
-        return hold(paths[0], command, keep=keep)
+        return hold(paths[0], command, keep=keep, say=say)
     else:  # noqa: RET505 - so that a type check for either platform sees what that platform runs
         return Lifeline(paths[0], command, keep=keep).run()
 

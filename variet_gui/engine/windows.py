@@ -14,9 +14,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from ctypes import wintypes
-
-from variet_gui.engine.lifeline import say
 
 assert sys.platform == "win32", "variet_gui.engine.windows is for Windows only"
 
@@ -74,8 +73,8 @@ def enter_job() -> int:
     return job
 
 
-def hold(log_path: str, command: list[str], *, keep: bool) -> int:
-    """Do on Windows what `lifeline.Lifeline.run` does on Linux, with the same lines in and out.
+def hold(log_path: str, command: list[str], *, keep: bool, say: Callable[[str], None]) -> int:
+    """Do on Windows what `lifeline.Lifeline.run` does on Linux, with the same lines in and out (`say` writes one).
 
     llama-server handles only Ctrl+C there, which a process without a console does not get: "term" ends it at once.
     It has nothing to save.

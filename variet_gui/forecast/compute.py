@@ -8,30 +8,19 @@ layers it has. Sources: `src/llama-context.cpp` (sched_reserve, graph_reserve, g
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from variet_gui.forecast.allocator import Allocator, State, empty, padded
 from variet_gui.forecast.graph_inputs import BatchSettings, GraphInputs
-from variet_gui.forecast.layers import layer_tape
-from variet_gui.forecast.shape import Attention, LayerShape, ModelShape
-from variet_gui.forecast.tape import ENTRANCE, Place, Tape, replay
+from variet_gui.forecast.layers import Part, Step, layer_tape
+from variet_gui.forecast.shape import Attention, ModelShape
+from variet_gui.forecast.tape import ENTRANCE, Place, Tape
+from variet_gui.forecast.tape import replay as play
 
 _Memory: TypeAlias = dict[tuple[int, int, State, Place], tuple[State, Place, int]]
 _NOWHERE: Place = (0, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One layer as a device runs it."""
-
-    layer: LayerShape
-    staged: Mapping[str, int] = field(default_factory=dict)
-    """Its weights in host memory, which the device copies when it needs them: name -> bytes."""
-    cache_on_host: bool = False
-    predicts: bool = False
-    """It is the layer of a multi-token prediction context."""
 
 
 class Programme:
@@ -65,41 +54,49 @@ class Programme:
             own: those that the CPU itself runs.
         """
         tapes = self._tapes(steps, first=True)
-        names = dict.fromkeys(name for tape, _ in tapes for part in tape.parts for name in part.inputs)
+        names = dict.fromkeys(name for timed in tapes for part in timed.tape.parts for name in part.inputs)
         inputs = self._batch.copies * (self._inputs.host_bytes + sum(self._inputs.size(n, first=True) for n in names))
         if own:
             # Its layers begin with the embeddings, which are counted among the inputs' rows.
             return inputs + _Run(self, self._tapes(own, first=True), first=True, on_host=True).peak(output=False)
         return inputs + self._inputs.state_bytes * (2 if self._batch.mixed_inputs else 1)
 
-    def _tapes(self, steps: Sequence[Step], *, first: bool) -> list[tuple[Tape, int]]:
+    def _tapes(self, steps: Sequence[Step], *, first: bool) -> list[_Timed]:
         batch, result = self._batch, []
         for index, step in enumerate(steps):
-            # Gemma scales the embeddings first, so that what enters the first layer is no input any more.
-            stays = self._pipeline and not index and not (first and self._inputs.scales_embeddings)
-            tape = layer_tape(
-                self._model,
-                step.layer,
-                batch.graph,
-                step.staged,
-                cache_on_host=step.cache_on_host,
-                entrance_stays=stays,
-                predicts=step.predicts,
-            )
-            result.append((tape, batch.sliding_cells if step.layer.attention is Attention.SLIDING else batch.cells))
+            if not index and self._pipeline and not (first and self._inputs.scales_embeddings):
+                # Gemma scales the embeddings first, so that what enters its first layer is no input any more.
+                step = replace(step, entrance_stays=True)
+            elif not index and batch.dry_run and not first:
+                step = replace(step, comes_normed=True)
+            if batch.dry_run:
+                step = replace(step, norms_away=True)
+            cells = batch.sliding_cells if step.layer.attention is Attention.SLIDING else batch.cells
+            result.append(_Timed(layer_tape(self._model, batch.graph, step), cells, step.part is Part.AWAY))
         return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Timed:
+    """A tape with the cells of its layer's cache."""
+
+    tape: Tape
+    cells: int
+    away: bool
+    """It belongs to a layer of another device."""
 
 
 class _Run:
     """One device, from its inputs to its last layer."""
 
     def __init__(
-        self, programme: Programme, tapes: Sequence[tuple[Tape, int]], *, first: bool, on_host: bool = False
+        self, programme: Programme, tapes: Sequence[_Timed], *, first: bool, on_host: bool = False
     ) -> None:
         self._tapes, self._first = tapes, first
         self._model, self._batch = programme._model, programme._batch
         self._inputs, self._memory = programme._inputs, programme._memory
-        names = dict.fromkeys(name for tape, _ in tapes for part in tape.parts for name in part.inputs)
+        names = dict.fromkeys(name for timed in tapes for part in timed.tape.parts for name in part.inputs)
+        self._names = frozenset(names)
         self._there: set[str] = set()
         self._kept = 0
         if on_host:
@@ -111,6 +108,8 @@ class _Run:
             self._kept = self._batch.copies * each
         self._kept += self._inputs.converted_masks(names, first=first)
         self._brings_state = on_host or self._batch.copies == 1
+        self._brings_twice = self._batch.dry_run and self._brings_state and not first and bool(tapes)
+        self._early: dict[int, Place] = {}
         self._mixed = first and self._batch.mixed_inputs and not on_host
 
     def peak(self, *, output: bool) -> int:
@@ -118,13 +117,17 @@ class _Run:
         allocator = Allocator(empty())
         place = self._begin(allocator)
         peak, state = allocator.peak, allocator.state
-        for index, (tape, cells) in enumerate(self._tapes):
-            complete = self._there.issuperset(tape.inputs)
-            key = (id(tape), cells, state, place)
-            known = self._memory.get(key) if complete else None
+        for index, timed in enumerate(self._tapes):
+            if timed.away and place[1]:
+                # The states have gone on to the next device.
+                state, place = _without(state, place), _NOWHERE
+            # What a break brings may be for later layers.
+            same = len(timed.tape.parts) == 1 or self._there.issuperset(self._names)
+            key = (id(timed.tape), timed.cells, state, place)
+            known = self._memory.get(key) if same else None
             if known is None:
                 known = self._replay(index, state, place)
-                if complete:
+                if same:
                     self._memory[key] = known
             state, place, reached = known
             peak = max(peak, reached)
@@ -143,6 +146,12 @@ class _Run:
             sizes = self._inputs.mixed_sizes if self._mixed else ()
             passing = [(allocator.allocate(part), part) for part in sizes]
             place = (allocator.allocate(size), size)
+        if self._brings_twice:
+            # Normalised first, then what the first layer needs, then as they are.
+            allocator.free(*place)
+            play(self._tapes[0].tape.parts[0].staging, allocator, self._early, self._tapes[0].cells)
+            self._bring(0, 0, allocator, only_first=True)
+            place = (allocator.allocate(size), size)
         self._bring(0, 0, allocator)
         if self._mixed:
             # The branch for batches of text and pictures writes into a copy, which nobody reads and nobody frees.
@@ -154,18 +163,22 @@ class _Run:
         return place
 
     def _replay(self, index: int, state: State, place: Place) -> tuple[State, Place, int]:
-        tape, cells = self._tapes[index]
+        tape, cells = self._tapes[index].tape, self._tapes[index].cells
         allocator, slots = Allocator(state), {ENTRANCE: place}
+        if self._early and not index:
+            slots |= self._early
         for number, part in enumerate(tape.parts):
-            replay(part.staging, allocator, slots, cells)
+            if number or not self._early or index:
+                play(part.staging, allocator, slots, cells)
             if number:
                 self._bring(index, number, allocator)
-            replay(part.events, allocator, slots, cells)
+            play(part.events, allocator, slots, cells)
         return allocator.state, slots[tape.exit_slot], allocator.peak
 
-    def _bring(self, index: int, number: int, allocator: Allocator) -> None:
+    def _bring(self, index: int, number: int, allocator: Allocator, *, only_first: bool = False) -> None:
         """Copy the inputs of the run that begins with this part of this layer, and ends before the next break."""
-        for tape, _ in self._tapes[index:]:
+        for timed in self._tapes[index : index + 1] if only_first else self._tapes[index:]:
+            tape = timed.tape
             for name in tape.parts[number].inputs:
                 if name not in self._there:
                     allocator.allocate(self._inputs.size(name, first=self._first))
@@ -182,3 +195,9 @@ class _Run:
         allocator.free(*place)
         allocator.allocate(self._inputs.logits_bytes)
         return allocator.peak
+
+
+def _without(state: State, place: Place) -> State:
+    allocator = Allocator(state)
+    allocator.free(*place)
+    return allocator.state

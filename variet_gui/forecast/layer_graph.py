@@ -14,6 +14,8 @@ from variet_gui.forecast.graph import Graph, Op, Tensor, Where
 from variet_gui.forecast.shape import Attention, LayerShape, ModelShape
 
 SMALLEST_ROTATION = 64
+NORM = "norm"
+"""Name of a norm that a weight follows: llama.cpp pins it to its layer's device."""
 
 
 def rotation_size(length: int) -> int:
@@ -56,8 +58,10 @@ class LayerGraph(Graph):
         staged: Mapping[str, int],
         *,
         cache_on_host: bool,
+        comes_normed: bool,
     ) -> None:
         super().__init__((model.width, settings.tokens))
+        self._comes_normed = comes_normed
         self.model, self.layer, self.settings = model, layer, settings
         self._staged = staged
         self._cache_place = Where.STAGED if cache_on_host else Where.DEVICE
@@ -86,7 +90,18 @@ class LayerGraph(Graph):
     def norm(self, tensor: Tensor, name: str | None) -> Tensor:
         """Return `tensor` normalised, and scaled by a weight where there is one."""
         result = self.add(Op.UNARY, tensor.shape, tensor)
-        return result if name is None else self.add(Op.MULTIPLY, tensor.shape, result, self.weight(f"{name}.weight"))
+        if name is None:
+            return result
+        result.name = NORM
+        return self.add(Op.MULTIPLY, tensor.shape, result, self.weight(f"{name}.weight"))
+
+    def first_norm(self) -> Tensor:
+        """Return what comes in, normalised."""
+        if not self._comes_normed:
+            return self.norm(self.entrance, "attn_norm")
+        shape = self.entrance.shape
+        normed = Tensor(Op.NONE, shape, where=Where.STAGED, n_bytes=self.entrance.n_bytes)
+        return self.add(Op.MULTIPLY, shape, normed, self.weight("attn_norm.weight"))
 
     def unary(self, tensor: Tensor) -> Tensor:
         """Return `tensor` through an activation or a scale."""

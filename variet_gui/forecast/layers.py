@@ -8,62 +8,118 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 from variet_gui.forecast.fusion import fuse
-from variet_gui.forecast.graph import Op, Tensor
-from variet_gui.forecast.layer_graph import GraphSettings, LayerGraph
+from variet_gui.forecast.graph import Op, Tensor, Where
+from variet_gui.forecast.layer_graph import NORM, GraphSettings, LayerGraph
 from variet_gui.forecast.shape import Attention, LayerShape, ModelShape
 from variet_gui.forecast.tape import Tape, compile_tape, split
 
-_Key: TypeAlias = tuple[int, LayerShape, GraphSettings, tuple[tuple[str, int], ...], bool, bool, bool]
 _ENTRIES = 512
-_kept: OrderedDict[_Key, tuple[ModelShape, Tape]] = OrderedDict()
 _lock = threading.Lock()
 
 
-def layer_tape(
-    model: ModelShape,
-    layer: LayerShape,
-    settings: GraphSettings,
-    staged: Mapping[str, int],
-    *,
-    cache_on_host: bool,
-    entrance_stays: bool = False,
-    predicts: bool = False,
-) -> Tape:
-    """Return the tape of one layer; equal layers share it.
+class Part(Enum):
+    """Which part of a layer a device computes."""
 
-    Args:
-        model: a model whose graph is known.
-        layer: the layer.
-        settings: what the graph depends on beside.
-        staged: weights of this layer that lie in host memory and are copied to the device when needed: name -> bytes.
-        cache_on_host: its KV cache or state is in host memory.
-        entrance_stays: what comes in is an input that exists in several copies.
-        predicts: the layer of a multi-token prediction context, with what leads up to it.
-    """
-    key = (id(model), layer, settings, tuple(sorted(staged.items())), cache_on_host, entrance_stays, predicts)
+    WHOLE = "whole"
+    """All of it. Weights in host memory are copied to it."""
+    AT_HOME = "at_home"
+    """What needs no weight from host memory: the first device does the rest."""
+    AWAY = "away"
+    """The rest, on the first device."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One layer as a device runs it."""
+
+    layer: LayerShape
+    staged: tuple[tuple[str, int], ...] = ()
+    """Its weights in host memory: (name, bytes)."""
+    cache_on_host: bool = False
+    """Its KV cache or its state is in host memory."""
+    part: Part = Part.WHOLE
+    entrance_stays: bool = False
+    """What comes in is an input that exists in several copies."""
+    comes_normed: bool = False
+    """What comes in comes a second time, normalised."""
+    norms_away: bool = False
+    """Norms behind what is computed away are computed there too."""
+    predicts: bool = False
+    """The layer of a multi-token prediction context, with what leads up to it."""
+
+
+_Key: TypeAlias = tuple[int, GraphSettings, Step]
+_kept: OrderedDict[_Key, tuple[ModelShape, Tape]] = OrderedDict()
+
+
+def layer_tape(model: ModelShape, settings: GraphSettings, step: Step) -> Tape:
+    """Return the tape of one layer; equal layers share it. The graph of the model must be known."""
+    key = (id(model), settings, step)
     with _lock:
         found = _kept.get(key)
         if found is not None and found[0] is model:
             _kept.move_to_end(key)
             return found[1]
-    graph = LayerGraph(model, layer, settings, staged, cache_on_host=cache_on_host)
-    build = _prediction if predicts else _BUILDERS.get(model.architecture, _standard)
-    exit_ = build(graph)
-    graph.expand(exit_)
-    parts, pins = split(graph.nodes), dict[int, list[Tensor]]()
-    if settings.fused and model.experts:
-        for part in parts:
-            fuse(part, model, layer, pins)
-    tape = compile_tape(parts, graph.entrance, exit_, pins, entrance_stays=entrance_stays)
+    tape = _compile(model, settings, step)
     with _lock:
         _kept[key] = (model, tape)
         if len(_kept) > _ENTRIES:
             _kept.popitem(last=False)
     return tape
+
+
+def _compile(model: ModelShape, settings: GraphSettings, step: Step) -> Tape:
+    graph = LayerGraph(
+        model,
+        step.layer,
+        settings,
+        dict(step.staged),
+        cache_on_host=step.cache_on_host,
+        comes_normed=step.comes_normed,
+    )
+    build = _prediction if step.predicts else _BUILDERS.get(model.architecture, _standard)
+    exit_ = build(graph)
+    graph.expand(exit_)
+    nodes, entrance = graph.nodes, graph.entrance
+    if step.part is not Part.WHOLE:
+        away = _away(nodes, norms=step.norms_away)
+        if step.part is Part.AT_HOME:
+            for node in away:
+                node.where = Where.HOST
+        elif away:
+            members = {id(node) for node in away}
+            nodes = [node for node in nodes if id(node) in members or id(node.base) in members]
+            entrance, exit_ = None, away[-1]
+    parts, pins = split(nodes), dict[int, list[Tensor]]()
+    if settings.fused and model.experts:
+        for part in parts:
+            fuse(part, model, step.layer, pins)
+    return compile_tape(parts, entrance, exit_, pins, entrance_stays=step.entrance_stays)
+
+
+def _away(nodes: Sequence[Tensor], *, norms: bool) -> list[Tensor]:
+    """Return the nodes that go where weights from host memory are worked on, and those that follow them there.
+
+    Operations follow until one has a weight on its own device, or is a norm, whose place llama.cpp says.
+    """
+    found, following = [], False
+    for node in nodes:
+        if node.op is Op.VIEW:
+            continue
+        places = {source.where for source in node.sources if source.op is Op.NONE}
+        if Where.STAGED_WEIGHT in places:
+            following = True
+        elif Where.DEVICE in places or (node.name == NORM and not norms):
+            following = False
+        if following:
+            found.append(node)
+    return found
 
 
 def _gated_attention(graph: LayerGraph, tensor: Tensor) -> Tensor:
@@ -84,7 +140,7 @@ def _gated_attention(graph: LayerGraph, tensor: Tensor) -> Tensor:
 
 
 def _qwen35(graph: LayerGraph) -> Tensor:
-    tensor = graph.norm(graph.entrance, "attn_norm")
+    tensor = graph.first_norm()
     graph.expand(tensor)
     recurrent = graph.layer.attention is Attention.RECURRENT
     tensor = graph.delta_net(tensor) if recurrent else _gated_attention(graph, tensor)
@@ -123,7 +179,7 @@ def _prediction(graph: LayerGraph) -> Tensor:
 
 def _gemma4(graph: LayerGraph) -> Tensor:
     model, layer = graph.model, graph.layer
-    tensor = graph.norm(graph.entrance, "attn_norm")
+    tensor = graph.first_norm()
     queries = graph.linear("attn_q", tensor, layer.heads * layer.key_length)
     queries = graph.rope(graph.norm(graph.view(queries, queries.shape), "attn_q_norm"))
     keys = values = None
@@ -172,7 +228,7 @@ def _gemma4_per_layer(graph: LayerGraph, tensor: Tensor) -> Tensor:
 def _standard(graph: LayerGraph) -> Tensor:
     """Llama, Qwen 2 and 3, Gemma 3: norms and biases where the layer has them."""
     layer = graph.layer
-    tensor = graph.norm(graph.entrance, "attn_norm")
+    tensor = graph.first_norm()
     queries, keys, values = (graph.view(part, part.shape) for part in _projections(graph, tensor))
     if graph.has("attn_q_norm.weight"):
         queries = graph.norm(queries, "attn_q_norm")

@@ -25,7 +25,7 @@ Place: TypeAlias = tuple[int, int]
 Pins: TypeAlias = Mapping[int, Sequence[Tensor]]
 """id of a node -> tensors that are kept until it was computed."""
 
-_ON_DEVICE_ONLY_WHILE_NEEDED = frozenset({Where.STAGED, Where.STAGED_WEIGHT, Where.HOST})
+_COPIED_WHILE_NEEDED = frozenset({Where.STAGED, Where.STAGED_WEIGHT, Where.HOST})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,6 +45,7 @@ class Tape:
 
     parts: tuple[Part, ...]
     exit_slot: int
+    """Where its result is when it has run."""
     inputs: frozenset[str]
     """Of all parts."""
 
@@ -67,19 +68,19 @@ def replay(events: Iterable[Event], allocator: Allocator, slots: dict[int, Place
 
 
 def compile_tape(
-    parts: Sequence[Sequence[Tensor]], entrance: Tensor, exit_: Tensor, pins: Pins, *, entrance_stays: bool = False
+    parts: Sequence[Sequence[Tensor]], entrance: Tensor | None, exit_: Tensor, pins: Pins, *, entrance_stays: bool
 ) -> Tape:
     """Return the tape of a layer.
 
     Args:
         parts: the nodes in the order of their computation, cut at the breaks. Nodes of the CPU stand where they are
             computed; the cut behind them is the caller's.
-        entrance: what the layer before left.
+        entrance: what the layer before left; None: it does not go on from there.
         exit_: what goes on to the next layer.
         pins: what is kept longer than its last use (the CUDA back end fuses operations).
         entrance_stays: the entrance is an input that exists in several copies: it is neither freed nor overwritten.
     """
-    return _Compiler(parts, None if entrance_stays else entrance, exit_, pins).compile()
+    return _Compiler(parts, entrance, exit_, pins, entrance_stays=entrance_stays).compile()
 
 
 def split(nodes: Iterable[Tensor]) -> list[list[Tensor]]:
@@ -104,13 +105,22 @@ class _Compiler:
     """ggml's bookkeeping: how many uses and views of each tensor are still to come."""
 
     def __init__(
-        self, parts: Sequence[Sequence[Tensor]], entrance: Tensor | None, exit_: Tensor, pins: Pins
+        self,
+        parts: Sequence[Sequence[Tensor]],
+        entrance: Tensor | None,
+        exit_: Tensor,
+        pins: Pins,
+        *,
+        entrance_stays: bool,
     ) -> None:
         self._nodes, self._exit, self._pins = parts, exit_, pins
         self._uses: dict[int, int] = {}
         self._views: dict[int, int] = {}
-        self._slot: dict[int, int] = {} if entrance is None else {id(entrance): ENTRANCE}
+        self._slot: dict[int, int] = {} if entrance is None or entrance_stays else {id(entrance): ENTRANCE}
         self._used_slots = ENTRANCE + 1
+        self._members = {id(node) for part in parts for node in part}
+        if entrance is not None:
+            self._members.add(id(entrance))
         self._events: list[Event] = []
 
     def compile(self) -> Tape:
@@ -137,7 +147,7 @@ class _Compiler:
             for source in node.sources:
                 if source.owner.where is Where.INPUT:
                     inputs[source.owner.name] = None
-                elif source.where in _ON_DEVICE_ONLY_WHILE_NEEDED and id(source) not in self._slot:
+                elif id(source) not in self._slot and self._comes_from_elsewhere(source):
                     self._allocate(source)
         staging, self._events = self._events, []
         for node in nodes:
@@ -146,6 +156,12 @@ class _Compiler:
             self._release(node.sources)
             self._release(self._pins.get(id(node), ()))
         return Part(tuple(staging), tuple(inputs), tuple(self._events))
+
+    def _comes_from_elsewhere(self, source: Tensor) -> bool:
+        where = source.owner.where if source.op is Op.VIEW else source.where
+        if where in _COPIED_WHILE_NEEDED:
+            return True
+        return where is Where.BUFFER and id(source.owner) not in self._members
 
     def _compute(self, node: Tensor) -> None:
         if node.op in IN_PLACE:
@@ -170,10 +186,11 @@ class _Compiler:
             if self._uses[id(source)] or self._views.get(id(source)):
                 continue
             self._free(source)
-            if source.base is not None:
-                self._views[id(source.base)] -= 1
-                if not self._views[id(source.base)] and not self._uses.get(id(source.base)):
-                    self._free(source.base)
+            base = source.base
+            if base is not None and id(base) in self._views:
+                self._views[id(base)] -= 1
+                if not self._views[id(base)] and not self._uses.get(id(base)):
+                    self._free(base)
 
     def _free(self, tensor: Tensor) -> None:
         slot = self._slot.pop(id(tensor), None)

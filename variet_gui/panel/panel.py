@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -58,8 +59,13 @@ class Panel:
             await self.tune.load()
         else:
             await self.tune.open()
-            catalog = self.tune.catalog
-            self.watch.start(catalog.simulated_gpus if catalog and self.options.demo else None)
+            self.watch.start(await self._simulated_mib() if self.options.demo else None)
+
+    async def _simulated_mib(self) -> list[int] | None:
+        """Return the demo's stand-in cards; while its catalog is bad, those of the template that repairs it."""
+        template = self.paths.template
+        catalog = self.tune.catalog or await asyncio.to_thread(CatalogStore(template, template).load)
+        return catalog.simulated_gpus
 
     async def close(self) -> None:
         """Stop every server, sampler and connection; returns when nothing of ours is left running."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from os.path import commonprefix
+from itertools import takewhile
 from pathlib import Path
 
 from variet_gui.gguf.header import GgufError, read_header
@@ -35,7 +35,7 @@ def fitting_projectors(model: Path, models_dir: Path) -> tuple[str, ...]:
             log.info("%s is not proposed: %s", path, error)
     stem = model.stem.casefold()
     # Several models have one width: the file that is named like the model is meant.
-    found.sort(key=lambda path: (-len(commonprefix([_plain(path), stem])), path.name))
+    found.sort(key=lambda path: (-_begins_alike(_plain(path), stem), path.name))
     return tuple(_named(path, models_dir) for path in found)
 
 
@@ -48,6 +48,10 @@ def _candidates(beside: Path, models_dir: Path) -> list[Path]:
 def _plain(path: Path) -> str:
     """Return the name without the word that says what it is: "mmproj-gemma-F16" and "gemma-mmproj-F16" alike."""
     return path.stem.casefold().replace("mmproj", "").strip("-_.")
+
+
+def _begins_alike(one: str, other: str) -> int:
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
 
 
 def _named(path: Path, models_dir: Path) -> str:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from variet_gui.catalog.command import Command
+from variet_gui.catalog.exporting import Exported, ExportFormat
 from variet_gui.catalog.parameters import PARAMETERS
 from variet_gui.chat.conversation import ChatMessage
 from variet_gui.events import Failure, ServerState, Timings
 from variet_gui.panel.borrow import runs_elsewhere
+from variet_gui.panel.exchange import ImportPlan
 from variet_gui.panel.panel import Panel
 from variet_gui.panel.shapes import (
+    ChangeShape,
     ChatShape,
     CommandShape,
     ErrorShape,
+    ExportShape,
+    ImportShape,
     StartShape,
     TierRow,
     TiersShape,
@@ -110,6 +116,34 @@ def timings(value: Timings) -> TimingsShape:
         time_to_first_token_ms=value.time_to_first_token_ms,
         image_tokens=value.image_tokens,
         image_ms=value.image_ms,
+    )
+
+
+def imported(panel: Panel, role: str, plan: ImportPlan, *, saved: bool) -> ImportShape:
+    """Return what an import made, or would make, of a tier."""
+    stored = plan.profile.as_stored()
+    return ImportShape(
+        role=role,
+        saved=saved,
+        parameters=stored["parameters"],
+        extra_arguments=stored["extra_arguments"],
+        environment=stored["environment"],
+        program=plan.imported.program,
+        port=plan.imported.port,
+        changes=[ChangeShape(key=one.key, before=one.before, after=one.after) for one in plan.changes],
+        notes=[str(note) for note in plan.notes],
+        argv=list(panel.tune.command(role).argv),
+    )
+
+
+def exported(roles: list[str], form: ExportFormat, file: Exported, path: Path | None) -> ExportShape:
+    """Return an exported file."""
+    return ExportShape(
+        roles=roles,
+        format=form.value,
+        text=file.text,
+        file=None if path is None else str(path),
+        notes=[str(note) for note in file.notes],
     )
 
 

@@ -115,6 +115,47 @@ class DoctorShape(_Shape):
     gpus: list[dict[str, Any]]
 
 
+class ChangeShape(BaseModel):
+    """One setting that an import changes; null: not set."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+class ImportShape(_Shape):
+    """`variet import-command LINE --as ROLE`."""
+
+    role: str
+    saved: bool
+    """False: --dry-run."""
+    parameters: dict[str, Any]
+    """Every launch parameter of the tier from now on, by key."""
+    extra_arguments: list[str]
+    environment: dict[str, str]
+    program: str | None
+    """llama-server as it was called; null where only arguments were given."""
+    port: int | None
+    """As it stood there; the tier keeps its own."""
+    changes: list[ChangeShape]
+    notes: list[str]
+    """What was translated, left out or kept apart, and why."""
+    argv: list[str]
+    """The command that starts the tier with them."""
+
+
+class ExportShape(_Shape):
+    """`variet export ROLE --format FORMAT`."""
+
+    roles: list[str]
+    format: Literal["sh", "bat", "llama-swap", "preset"]
+    text: str
+    file: str | None
+    """Where it was written (--output)."""
+    notes: list[str]
+    """What was left out, and why."""
+
+
 class ErrorShape(_Shape):
     """What any command prints with --json when it failed."""
 

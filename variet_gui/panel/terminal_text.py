@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Sequence
 
 from variet_gui.catalog.command import shell_text
 from variet_gui.events import Failure, ServerState, ServerStatus
 from variet_gui.i18n import Message, msg, ntr, tr
-from variet_gui.panel.shapes import CommandShape, DoctorShape, ErrorShape, StartShape, TiersShape, TimingsShape
+from variet_gui.panel.shapes import (
+    CommandShape,
+    DoctorShape,
+    ErrorShape,
+    ImportShape,
+    StartShape,
+    TiersShape,
+    TimingsShape,
+)
 
 STATE_WORDS: dict[ServerState, Message] = {
     ServerState.STOPPED: msg("stopped"),
@@ -75,6 +84,26 @@ def failure(value: Failure) -> str:
     lines += [f"  - {fix.text}" for fix in value.fixes]
     lines += [f"  | {line}" for line in value.evidence]
     return "\n".join(lines)
+
+
+def imported(shape: ImportShape) -> str:
+    """Return what an import changed, or would change, and what has to be said of it."""
+    if not shape.changes:
+        head = tr("{role} is that already.", role=shape.role)
+    elif shape.saved:
+        head = tr("{role} was changed:", role=shape.role)
+    else:
+        head = tr("{role} would be changed:", role=shape.role)
+    unset = tr("not set")
+    lines = [head]
+    for change in shape.changes:
+        before, after = (unset if value is None else _plain(value) for value in (change.before, change.after))
+        lines.append(f"  {change.key}: {before} → {after}")
+    return "\n".join([*lines, *(f"# {note}" for note in shape.notes)])
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def error(shape: ErrorShape) -> str:

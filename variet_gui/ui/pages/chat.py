@@ -103,6 +103,14 @@ class ChatPage(QWidget):
         self._transcript.follow()
         self._refresh()
 
+    def take_over(self, other: ChatPage) -> None:
+        """Go on with what was typed and set in `other`, the same page of a window that is being replaced."""
+        self._settings = dict(other._settings)
+        if other._role:
+            self._settings[other._role] = other._generation.values()
+        self._generation.set_values(self._settings.get(self._role, {}))
+        self._composer.take_over(other._composer)
+
     @property
     def composer(self) -> Composer:
         """What is being written."""

@@ -117,6 +117,21 @@ class Composer(QWidget):
         self.show_refusal("")
         self._show_pictures()
 
+    def take_over(self, other: Composer) -> None:
+        """Go on with what was being written in `other`, whose window is being replaced."""
+        other._draft.text = other._edit.toPlainText()
+        for role, draft in other._drafts.items():
+            # Numbered anew, and below what the loader of this window will ever hand out.
+            loaded = [(-n, ticket) for n, (ticket, picture) in enumerate(draft.pictures.items(), 1) if picture]
+            self._drafts[role] = _Draft(
+                draft.text,
+                {new: draft.pictures[old] for new, old in loaded},
+                {new: draft.names[old] for new, old in loaded},
+            )
+        self._draft = _Draft()
+        if self._role:
+            self.show_role(self._role)
+
     def set_situation(self, situation: Situation) -> None:
         """Show what the tier can take."""
         if situation != self._situation:

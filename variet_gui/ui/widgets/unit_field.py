@@ -9,6 +9,9 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 from variet_gui.ui.widgets.layout import label
 
 
+_UNDO_KEYS = (QKeySequence.StandardKey.Undo, QKeySequence.StandardKey.Redo)
+
+
 class UnitField(QLineEdit):
     """Commits on Enter and on leaving, takes back on Escape; the mouse wheel does nothing."""
 
@@ -48,10 +51,10 @@ class UnitField(QLineEdit):
 
     def event(self, event: QEvent) -> bool:
         # While nothing is being typed there is nothing of its own to undo: the keys belong to the page.
-        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride and not self.isModified():
-            if event.matches(QKeySequence.StandardKey.Undo) or event.matches(QKeySequence.StandardKey.Redo):
-                event.ignore()
-                return False
+        is_key = isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride
+        if is_key and not self.isModified() and any(event.matches(key) for key in _UNDO_KEYS):
+            event.ignore()
+            return False
         return super().event(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
