@@ -10,7 +10,7 @@ import socket
 import sys
 from pathlib import Path
 
-from PySide6.QtCore import QLibraryInfo, QLocale, QObject, QSocketNotifier, QTimer, QTranslator
+from PySide6.QtCore import QLibraryInfo, QLocale, QObject, QSocketNotifier, Qt, QTimer, QTranslator
 from PySide6.QtWidgets import QApplication, QMessageBox
 
 from variet_gui import __version__, assets, i18n
@@ -18,7 +18,7 @@ from variet_gui.helpers import Helper, run_helper
 from variet_gui.i18n import tr
 from variet_gui.panel.logging_setup import PanelLog
 from variet_gui.panel.panel import Panel, PanelOptions
-from variet_gui.panel.paths import DataFolderHeld
+from variet_gui.panel.paths import CatalogMissing, DataFolderHeld
 from variet_gui.ui import theme
 from variet_gui.ui.bridge import Bridge
 from variet_gui.ui.core_thread import CoreThread
@@ -68,13 +68,15 @@ class Application(QObject):
     def raise_window(self) -> None:
         """Bring the window to the front, as a second start asks."""
         if self.window is not None:
-            self.window.showNormal()
+            self.window.setWindowState(self.window.windowState() & ~Qt.WindowState.WindowMinimized)
+            self.window.show()
             self.window.raise_()
             self.window.activateWindow()
 
     def change_language(self, code: str) -> None:
         """Use another language at once: the window is built anew on the same panel."""
         self.panel.change_settings(language=code)
+        self.bridge.call(self.panel.keep_settings())
         self._use_language(code)
         # Built after the menu that asked for it has returned.
         QTimer.singleShot(0, self._rebuild_window)
@@ -82,6 +84,7 @@ class Application(QObject):
     def change_theme(self, choice: str) -> None:
         """Use another theme at once."""
         self.panel.change_settings(theme=choice)
+        self.bridge.call(self.panel.keep_settings())
         theme.apply(self._qt, choice)
 
     def _use_language(self, choice: str) -> None:
@@ -209,6 +212,8 @@ def main(arguments: list[str] | None = None) -> int:
     qt = make_application()
     try:
         panel = Panel(PanelOptions(options.config, options.data_dir, options.demo), os.environ)
+    except CatalogMissing as missing:
+        return _refuse(str(missing.message))
     except OSError as error:
         return _refuse(tr("The data folder cannot be used: {error}", error=error))
     instance = SingleInstance(panel.paths.data_dir)

@@ -12,41 +12,35 @@ import itertools
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
-from pathlib import Path
 from typing import TypeAlias
 
 from pydantic import BaseModel
 
 from variet_gui import i18n
-from variet_gui.catalog.parameters import ParameterError, parameter, parse_text
+from variet_gui.catalog.exporting import ExportError, ExportFormat
+from variet_gui.catalog.shell import ShellTextError
+from variet_gui.catalog.store import CatalogError
 from variet_gui.chat.conversation import ChatMessage, ConversationError
 from variet_gui.client.api import ApiError
 from variet_gui.client.images import ImageError
 from variet_gui.client.images import load as load_picture
 from variet_gui.engine.launch import StartFailed
-from variet_gui.events import Event, LogAppended, ParameterValue, ServerState, ServerStateChanged
-from variet_gui.i18n import Message, msg, tr
+from variet_gui.events import Event, LogAppended, ServerState, ServerStateChanged
+from variet_gui.i18n import tr
 from variet_gui.panel import reports, terminal_text
 from variet_gui.panel.borrow import borrow
 from variet_gui.panel.doctor import examine
-from variet_gui.panel.exchange import ExportError, ExportFormat, NothingToImport, exported, planned, write_exported
+from variet_gui.panel.exchange import export_text, write_export
 from variet_gui.panel.interruption import Interrupted, first_of, quit_signal
 from variet_gui.panel.panel import Panel, PanelOptions
-from variet_gui.panel.paths import DataFolderHeld
+from variet_gui.panel.paths import CatalogMissing, DataFolderHeld
 from variet_gui.panel.shapes import ErrorShape
+from variet_gui.panel.terminal_input import UsageError, overrides, pasted, role_named
 from variet_gui.panel.terminal_options import WRONG_USAGE, parse
 
 DONE, FAILED = 0, 1
 
 Command: TypeAlias = Callable[[Panel, argparse.Namespace], Awaitable[int]]
-
-
-class UsageError(Exception):
-    """The command line, or the catalog, asks for something that cannot be."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(message.english)
-        self.message = message
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -66,6 +60,8 @@ async def _run(options: argparse.Namespace) -> int:
     command: Command = options.run
     try:
         panel = Panel(PanelOptions(options.config, options.data_dir, options.demo), os.environ)
+    except CatalogMissing as error:
+        return _fail(options, ErrorShape(error=str(error.message), code="bad_catalog"), WRONG_USAGE)
     except OSError as error:
         return _fail(options, ErrorShape(error=str(error), code="data_folder"), FAILED)
     try:
@@ -74,14 +70,12 @@ async def _run(options: argparse.Namespace) -> int:
             bad = panel.tune.catalog_error.message
             return _fail(options, ErrorShape(error=str(bad), code="bad_catalog"), WRONG_USAGE)
         return await command(panel, options)
-    except (UsageError, NothingToImport, ExportError, ShellTextError) as error:
+    except (UsageError, ExportError, ShellTextError) as error:
         return _fail(options, ErrorShape(error=str(error.message), code="usage"), WRONG_USAGE)
     except DataFolderHeld as error:
         return _fail(options, ErrorShape(error=str(error.message), code="data_folder_held"), FAILED)
     except CatalogError as error:
         return _fail(options, ErrorShape(error=str(error.message), code="bad_catalog"), WRONG_USAGE)
-    except OSError as error:
-        return _fail(options, ErrorShape(error=str(error), code="file"), FAILED)
     except StartFailed as error:
         return _fail(options, reports.failure_shape(error.failure), FAILED)
     except (ApiError, ConversationError, ImageError) as error:
@@ -103,9 +97,9 @@ async def _tiers(panel: Panel, options: argparse.Namespace) -> int:
 
 
 async def _command(panel: Panel, options: argparse.Namespace) -> int:
-    role = _role(panel, options.role)
+    role = role_named(panel, options.role)
     await panel.run.find_engine(role)
-    shape = reports.command(panel, role, panel.tune.command(role, _overrides(options.set)))
+    shape = reports.command(panel, role, panel.tune.command(role, overrides(options.set)))
     return _print(options, shape, terminal_text.command(shape))
 
 
@@ -118,11 +112,11 @@ async def _doctor(panel: Panel, options: argparse.Namespace) -> int:
 
 
 async def _start(panel: Panel, options: argparse.Namespace) -> int:
-    role = _role(panel, options.role)
+    role = role_named(panel, options.role)
     panel.lock.acquire()
     quit_asked = quit_signal()
     panel.events.subscribe(_narrator(role, show_log=options.verbose))
-    starting = asyncio.create_task(panel.run.start(role, _overrides(options.set)))
+    starting = asyncio.create_task(panel.run.start(role, overrides(options.set)))
     await first_of(starting, quit_asked)
     if quit_asked.done():
         await panel.run.stop(role)
@@ -151,8 +145,8 @@ async def _start(panel: Panel, options: argparse.Namespace) -> int:
 
 
 async def _chat(panel: Panel, options: argparse.Namespace) -> int:
-    role = _role(panel, options.role)
-    overrides = _overrides(options.set)
+    role = role_named(panel, options.role)
+    overrides = overrides(options.set)
     pictures = tuple(load_picture(path) for path in options.image)
 
     async def answered() -> ChatMessage:
@@ -182,26 +176,25 @@ async def _chat(panel: Panel, options: argparse.Namespace) -> int:
 
 
 async def _import_command(panel: Panel, options: argparse.Namespace) -> int:
-    role = _role(panel, options.role)
-    plan = planned(panel.tune, role, _text_to_import(options))
+    role = role_named(panel, options.role)
+    found = pasted(panel, role, options)
+    panel.tune.replace(found.profile)  # in this process alone, until it is saved
     if not options.dry_run:
         panel.lock.acquire()
-        panel.tune.replace(plan.profile)
         await panel.tune.save(role, tr("imported from a command line"))
     await panel.run.find_engine(role)
-    panel.tune.replace(plan.profile)  # for a dry run: what the command would be
-    shape = reports.imported(panel, role, plan, saved=not options.dry_run)
+    shape = reports.imported(panel, role, found, saved=not options.dry_run)
     return _print(options, shape, terminal_text.imported(shape))
 
 
 async def _export(panel: Panel, options: argparse.Namespace) -> int:
-    roles = [_role(panel, role) for role in dict.fromkeys(options.roles)]
+    roles = [role_named(panel, role) for role in dict.fromkeys(options.roles)]
     for role in roles:
         await panel.run.find_engine(role)
     form = ExportFormat(options.format)
-    file = exported(panel.tune, roles, form)
+    file = export_text(panel.tune, roles, form)
     if options.output is not None:
-        write_exported(options.output, file, form)
+        write_export(options.output, file.text, form)
     shape = reports.exported(roles, form, file, options.output)
     if options.json:
         return _print(options, shape, "")
@@ -213,44 +206,6 @@ async def _export(panel: Panel, options: argparse.Namespace) -> int:
 
 
 # -------------------------------------------------------------------------------------------------------------- helpers
-
-
-def _text_to_import(options: argparse.Namespace) -> str:
-    if (options.line is None) == (options.file is None):
-        raise UsageError(msg("Give a command line, or --file with a file that holds one."))
-    if options.line == "-":
-        return sys.stdin.read()
-    if options.line is not None:
-        return str(options.line)
-    file: Path = options.file
-    try:
-        return file.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(msg("{file} is not text in UTF-8.", file=file)) from error
-
-
-def _role(panel: Panel, role: str) -> str:
-    catalog = panel.tune.catalog
-    if catalog is None or role not in catalog.roles:
-        there = ", ".join(catalog.roles) if catalog else "-"
-        raise UsageError(msg("No tier is called {role}. There are: {roles}.", role=role, roles=there))
-    return role
-
-
-def _overrides(settings: list[str]) -> dict[str, ParameterValue | None]:
-    values: dict[str, ParameterValue | None] = {}
-    for setting in settings:
-        key, equals, text = setting.partition("=")
-        if not equals:
-            raise UsageError(msg("--set wants KEY=VALUE; {setting} has no '='.", setting=setting))
-        try:
-            row = parameter(key.strip().lstrip("-").replace("-", "_"))
-            values[row.key] = None if text == "" else parse_text(row, text)
-        except KeyError as error:
-            raise UsageError(msg("{problem}", problem=error.args[0])) from error
-        except ParameterError as error:
-            raise UsageError(error.message) from error
-    return values
 
 
 def _narrator(role: str, *, show_log: bool) -> Callable[[Event], None]:

@@ -37,6 +37,10 @@ class Message:
         """Render in the current language."""
         return _fill(_translations.gettext(self.id), self.parameters)
 
+    def __hash__(self) -> int:
+        """Let equal messages count once; parameters need not be hashable for that."""
+        return hash(self.id)
+
     @property
     def english(self) -> str:
         """Render in English, for log files and machine-readable output."""

@@ -26,6 +26,7 @@ from variet_gui.events import ServerState, SpeedSampled
 from variet_gui.panel.logging_setup import PanelLog
 from variet_gui.panel.panel import Panel, PanelOptions
 from variet_gui.ui.main_window import MainWindow
+from variet_gui.ui.pages.chat import ChatPage
 
 pytestmark = pytest.mark.engine
 
@@ -193,8 +194,8 @@ def test_that_a_port_in_use_is_told_and_another_one_helps(open_desk: Callable[..
         free = free_port()
         desk.application.bridge.set_port("fast", free)
         desk.until(lambda: desk.panel.tune.tier("fast").port == free)
-        desk.start("fast")
-        assert desk.state("fast") is ServerState.READY
+        desk.press(desk.window.rail.cards["fast"].button)
+        desk.until(lambda: desk.state("fast") is ServerState.READY)
 
 
 def test_that_a_bad_catalog_is_shown_with_its_place_and_can_be_repaired(
@@ -213,13 +214,30 @@ def test_that_a_bad_catalog_is_shown_with_its_place_and_can_be_repaired(
     desk.until(lambda: desk.panel.tune.catalog is not None and "fast" in desk.window.rail.cards)
 
 
+def test_that_the_demo_has_its_cards_though_its_catalog_was_bad_at_first(
+    open_desk: Callable[..., Desk], catalog: Path
+) -> None:
+    catalog.write_text("{")
+    desk = open_desk(catalog, demo=True)
+    desk.until(lambda: desk.application.bridge.gpus() is not None)
+    assert [sample.simulated for sample in desk.application.bridge.gpus().samples] == [True, True]
+
+
 def test_that_language_and_theme_change_while_a_tier_runs(open_desk: Callable[..., Desk], catalog: Path) -> None:
     desk = open_desk(catalog)
     desk.start("fast")
     before, english = desk.window, desk.window.tabs.tabText(0)
+    chat = before.page("chat")
+    assert isinstance(chat, ChatPage)
+    chat.composer.edit.setPlainText("half a question")
+    chat.generation.set_values({"max_tokens": 77})
     desk.window.language_chosen.emit("ko")
     desk.until(lambda: desk.window is not before and desk.window.isVisible())
     assert desk.window.tabs.tabText(0) != english
+    chat = desk.window.page("chat")
+    assert isinstance(chat, ChatPage)
+    assert chat.composer.edit.toPlainText() == "half a question"
+    assert chat.generation.values()["max_tokens"] == 77
     desk.window.theme_chosen.emit("light")
     assert desk.panel.settings.theme == "light"
     assert desk.state("fast") is ServerState.READY

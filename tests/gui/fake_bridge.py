@@ -12,9 +12,19 @@ from typing import Any
 from PySide6.QtCore import QObject, Signal
 
 from variet_gui.catalog.parameters import ParameterError
-from variet_gui.catalog.store import CatalogStore
+from variet_gui.catalog.store import CatalogChangedOutside, CatalogStore
 from variet_gui.catalog.tiers import LaunchProfile
-from variet_gui.events import EventStream, Failure, GpusSampled, ParameterValue, ServerStatus
+from variet_gui.events import (
+    CatalogChanged,
+    CatalogFileChanged,
+    EventStream,
+    Failure,
+    GpusSampled,
+    NoticeRaised,
+    ParameterValue,
+    ServerStatus,
+    Severity,
+)
 from variet_gui.i18n import Message
 from variet_gui.panel.tune import Tune
 
@@ -25,6 +35,10 @@ class FakeRun:
     def __init__(self, bridge: FakeBridge) -> None:
         self._bridge = bridge
         self.engines: dict[str, SimpleNamespace] = {}
+        self.devices: tuple[Any, ...] = ()
+
+    def server(self, role: str) -> SimpleNamespace:
+        return SimpleNamespace(report=SimpleNamespace(devices=self.devices))
 
     def engine(self, role: str) -> SimpleNamespace:
         return self.engines.get(role, SimpleNamespace(binary=None, failure=None))
@@ -55,16 +69,22 @@ class FakeBridge(QObject):
     host_sampled = Signal(object)
     mark_added = Signal(object)
     catalog_changed = Signal()
+    catalog_file_changed = Signal()
     draft_changed = Signal(str)
     notice_raised = Signal(object)
     answer_changed = Signal(str, str)
 
-    def __init__(self, catalog: Path, models_dir: Path, parent: QObject | None = None) -> None:
+    def __init__(
+        self, catalog: Path, models_dir: Path, parent: QObject | None = None, data_dir: Path | None = None
+    ) -> None:
         super().__init__(parent)
         self.asked: list[tuple[Any, ...]] = []
+        self.really_saves = False
         self._statuses: dict[str, ServerStatus] = {}
         self._gpus: GpusSampled | None = None
-        tune = Tune(CatalogStore(catalog, catalog), models_dir, EventStream())
+        events = EventStream()
+        events.subscribe(self._announce)
+        tune = Tune(CatalogStore(catalog, catalog), models_dir, events, data_dir)
         asyncio.run(tune.load())
         self.panel = SimpleNamespace(
             tune=tune, run=FakeRun(self), watch=SimpleNamespace(store=FakeStore(), gpus=None), options=None
@@ -82,6 +102,15 @@ class FakeBridge(QObject):
         self._gpus = sampled
         self.gpus_sampled.emit(sampled)
 
+    def _announce(self, event: object) -> None:
+        if isinstance(event, CatalogFileChanged):
+            self.catalog_file_changed.emit()
+        elif self.really_saves and isinstance(event, CatalogChanged):
+            if event.role is None:
+                self.catalog_changed.emit()
+            else:
+                self.draft_changed.emit(event.role)
+
     # what the window calls
 
     def status(self, role: str) -> ServerStatus:
@@ -96,13 +125,17 @@ class FakeBridge(QObject):
         done: Callable[[Any], None] | None = None,
         failed: Callable[[BaseException], None] | None = None,
     ) -> None:
-        result = asyncio.run(coroutine)
+        try:
+            result = asyncio.run(coroutine)
+        except Exception as error:  # noqa: BLE001 - whatever a call raises is its caller's, as with the real bridge
+            (failed or self.show_error)(error)
+            return
         if done is not None:
             done(result)
 
-    def edit(self, role: str, key: str, value: ParameterValue | None) -> Message | None:
+    def edit(self, role: str, key: str, value: ParameterValue | None, gesture: object | None = None) -> Message | None:
         try:
-            self.panel.tune.edit(role, key, value)
+            self.panel.tune.edit(role, key, value, gesture)
         except ParameterError as error:
             return error.message
         self.draft_changed.emit(role)
@@ -111,6 +144,33 @@ class FakeBridge(QObject):
     def revert(self, role: str, key: str | None = None) -> None:
         self.panel.tune.revert(role, key)
         self.draft_changed.emit(role)
+
+    def undo(self, role: str) -> None:
+        if self.panel.tune.undo(role):
+            self.draft_changed.emit(role)
+
+    def redo(self, role: str) -> None:
+        if self.panel.tune.redo(role):
+            self.draft_changed.emit(role)
+
+    def announce_draft(self, role: str) -> None:
+        self.draft_changed.emit(role)
+
+    def find_engines(self) -> None:
+        self.asked.append(("find_engines",))
+
+    def notify(self, severity: Severity, text: Message, details: str = "") -> None:
+        self.notice_raised.emit(NoticeRaised(severity, text, details))
+
+    def show_error(self, error: BaseException) -> None:
+        told = getattr(error, "message", None)
+        self.notify(Severity.ERROR, told if isinstance(told, Message) else Message(repr(error)))
+
+    def show_save_error(self, error: BaseException) -> None:
+        if isinstance(error, CatalogChangedOutside) and self.panel.tune.outside.change is not None:
+            self.catalog_file_changed.emit()
+        else:
+            self.show_error(error)
 
     def start(self, role: str) -> None:
         self.asked.append(("start", role))
@@ -127,8 +187,10 @@ class FakeBridge(QObject):
     def stop_all(self) -> None:
         self.asked.append(("stop_all",))
 
-    def save(self, role: str) -> None:
-        self.asked.append(("save", role))
+    def save(self, role: str, note: str | None = None) -> None:
+        self.asked.append(("save", role) if note is None else ("save", role, note))
+        if self.really_saves:
+            self.call(self.panel.tune.save(role, note), failed=self.show_save_error)
 
     def save_and_restart(self, role: str) -> None:
         self.asked.append(("save_and_restart", role))

@@ -15,6 +15,7 @@ from tests.support.catalogs import tier, write_catalog
 from variet_gui.chat.conversation import Conversation, Sampling
 from variet_gui.client.api import ChatRequest
 from variet_gui.client.stream import StreamEvent
+from variet_gui.engine.log_feed import LineRing
 from variet_gui.events import AnswerChanged, Event, EventStream, ServerState, ServerStatus
 from variet_gui.telemetry.store import MetricStore
 
@@ -61,10 +62,10 @@ class PagesBridge(FakeBridge):
         self.store = MetricStore()
         self.panel.watch.store = self.store
         self.panel.converse = SimpleNamespace(conversation=self._conversation)
-        self.lines: dict[str, list[str]] = {}
+        self.rings: dict[str, LineRing] = {}
         self.log_dir = Path("logs")
         self.panel.run.server = lambda role: SimpleNamespace(
-            lines=list(self.lines.get(role, [])), log_path=self.log_dir / f"{role}.log"
+            lines_since=self.rings.setdefault(role, LineRing()).since, log_path=self.log_dir / f"{role}.log"
         )
         self._conversations: dict[str, Conversation] = {}
         self._tasks: list[asyncio.Task[Any]] = []
@@ -93,7 +94,7 @@ class PagesBridge(FakeBridge):
 
     def log(self, role: str, *lines: str) -> None:
         """Let the server of `role` write these lines."""
-        self.lines.setdefault(role, []).extend(lines)
+        self.rings.setdefault(role, LineRing()).extend(lines)
         self.log_appended.emit(role, list(lines))
 
     # what the pages call

@@ -86,10 +86,10 @@ def test_that_two_edits_in_one_turn_make_one_refresh(qtbot: QtBot, bridge: FakeB
 def test_that_a_narrow_page_puts_the_panels_under_the_list(qtbot: QtBot, bridge: FakeBridge) -> None:
     page = page_for(qtbot, bridge)
     page.resize(620, 700)
-    qtbot.waitUntil(page._side_scroll.isHidden)
+    qtbot.waitUntil(page.side_scroll.isHidden)
     assert page.command.isVisibleTo(page)
     page.resize(1100, 800)
-    qtbot.waitUntil(lambda: not page._side_scroll.isHidden())
+    qtbot.waitUntil(lambda: not page.side_scroll.isHidden())
 
 
 @pytest.mark.parametrize("width", [928, 1108])
@@ -100,7 +100,7 @@ def test_that_nothing_is_wider_than_its_column(qtbot: QtBot, bridge: FakeBridge,
         section.open(True)
     page.resize(width, 700)
     QApplication.processEvents()
-    room = page._list_scroll.viewport().width()
+    room = page.list_scroll.viewport().width()
     wide = [row.keys[0] for row in page.list.rows() if row.minimumSizeHint().width() > room - 4]
     assert wide == []
 

@@ -20,7 +20,7 @@ FAST_PARAMETERS = {
 }
 
 
-def make_bridge(folder: Path) -> FakeBridge:
+def make_bridge(folder: Path, data_dir: Path | None = None) -> FakeBridge:
     """Return a bridge on two tiers: fast, tuned and measured, and ultra, of which little is recorded."""
     fast = {
         **tier("fast", Path("fast.gguf"), port=8081, **FAST_PARAMETERS),
@@ -32,7 +32,7 @@ def make_bridge(folder: Path) -> FakeBridge:
     ultra = {**tier("ultra", Path("ultra.gguf"), port=8085), "history": [{"measured": "2026-04", "generation_tps": 9}]}
     ultra["parameters"] = {"model": "ultra.gguf"}
     fresh = {**tier("fresh", Path("fresh.gguf"), port=8086), "parameters": {"model": "fresh.gguf"}}
-    return FakeBridge(write_catalog(folder / "tiers.json", [fast, ultra, fresh]), folder)
+    return FakeBridge(write_catalog(folder / "tiers.json", [fast, ultra, fresh]), folder, data_dir=data_dir)
 
 
 def broken_bridge(folder: Path, text: str) -> FakeBridge:

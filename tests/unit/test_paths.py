@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from variet_gui.panel.paths import DataFolderHeld, FolderLock, find_paths
+from variet_gui.panel.paths import CatalogMissing, DataFolderHeld, FolderLock, find_paths
 
 
 def test_that_the_demo_keeps_to_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,9 +20,17 @@ def test_that_the_demo_keeps_to_a_folder_of_its_own(tmp_path: Path, monkeypatch:
 
 def test_that_the_named_catalog_wins_over_the_environment_and_both_over_the_folders(tmp_path: Path) -> None:
     environ = {"VARIET_CONFIG": str(tmp_path / "environment.json")}
+    (tmp_path / "named.json").touch()
     named = find_paths(tmp_path / "named.json", None, False, environ)
     assert named.catalog == tmp_path / "named.json"
     assert find_paths(None, None, False, environ).catalog == tmp_path / "environment.json"
+
+
+def test_that_a_named_catalog_that_does_not_exist_is_refused_and_not_made(tmp_path: Path) -> None:
+    with pytest.raises(CatalogMissing) as refused:
+        find_paths(tmp_path / "slip.json", tmp_path / "data", False, {})
+    assert str(tmp_path / "slip.json") in refused.value.message.english
+    assert not (tmp_path / "slip.json").exists()
 
 
 def test_that_a_data_folder_named_on_the_command_line_holds_its_catalog_too(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class StreamCut(ApiError):  # noqa: N818 - what happened, not a mistake of anybo
     def __init__(self, said: str = "") -> None:
         super().__init__(
             ErrorKind.CUT,
-            msg("The answer was cut off: the server ended or the connection broke. What had come is kept."),
+            msg("The answer was cut off: the server ended or the connection broke."),
             said=said,
         )
 

@@ -1,16 +1,21 @@
 """How old a build of llama-server is, where its number does not tell: unofficial builds say 0 or 1.
 
-Landmarks: flags that were there or not in the sources of b9093, b10840, b10883 and b11434 (`common/arg.cpp`).
+Landmarks: flags that were there or not in the sources of b9093, b10840, b10883, b11349 and b11378 (`common/arg.cpp`).
 """
 
 from __future__ import annotations
 
+import re
+
 from variet_gui.catalog.capabilities import Capabilities
 
-_BEFORE_LOG_JSONL = 9093
-_WITH_LOG_JSONL = 10840
-_LAST_SEEN_WITH_NO_MMAP = 10840
-_FIRST_SEEN_WITHOUT_NO_MMAP = 10883
+_SEEN_WITHOUT: tuple[tuple[str, int], ...] = (("--log-jsonl", 9093), ("--spec-draft-sampling", 11349))
+"""Flag -> the newest source that was seen without it: a build that knows it is newer."""
+_SEEN_WITH: tuple[tuple[str, int], ...] = (("--log-jsonl", 10840), ("--spec-draft-sampling", 11378))
+"""Flag -> the oldest source that was seen with it: a build that lacks it is older."""
+_NO_MMAP_LAST_SEEN, _NO_MMAP_GONE = 10840, 10883
+_EMBEDDED_VERSION = re.compile(r"20\d\d\.\d+\.(\d+)")
+"""xllamacpp is numbered by year, month and the build of llama.cpp in it."""
 
 
 def build_bounds(capabilities: Capabilities | None) -> tuple[int, int | None]:
@@ -19,18 +24,19 @@ def build_bounds(capabilities: Capabilities | None) -> tuple[int, int | None]:
         return 0, None
     if capabilities.build is not None:
         return capabilities.build, capabilities.build
+    if capabilities.embedded:
+        # Its help names what the panel passes on, which says nothing about the library below.
+        version = _EMBEDDED_VERSION.match(capabilities.version or "")
+        return (int(version[1]), int(version[1])) if version else (0, None)
     if not capabilities.flags:
         return 0, None
-    oldest, newest = 0, None
-    if capabilities.knows("--log-jsonl"):
-        oldest = _BEFORE_LOG_JSONL + 1
-        if not capabilities.knows("--no-mmap"):
-            oldest = _LAST_SEEN_WITH_NO_MMAP + 1
-    else:
-        newest = _WITH_LOG_JSONL - 1
-    if newest is None and capabilities.knows("--no-mmap"):
-        newest = _FIRST_SEEN_WITHOUT_NO_MMAP - 1
-    return oldest, newest
+    oldest = [build + 1 for flag, build in _SEEN_WITHOUT if capabilities.knows(flag)]
+    newest = [build - 1 for flag, build in _SEEN_WITH if not capabilities.knows(flag)]
+    if capabilities.knows("--no-mmap"):
+        newest.append(_NO_MMAP_GONE - 1)
+    elif oldest:
+        oldest.append(_NO_MMAP_LAST_SEEN + 1)
+    return max(oldest, default=0), min(newest, default=None)
 
 
 def has_since(capabilities: Capabilities | None, *, absent_in: int, present_in: int) -> bool | None:

@@ -18,6 +18,8 @@ PICK_PROJECTOR = Fix(msg("Choose the projector"), action="pick_projector")
 SHOW_LOG = Fix(msg("Show the log"), action="show_log")
 RESTART = Fix(msg("Start again"), action="restart")
 START_ON_CPU = Fix(msg("Start on the CPU anyway"), action="start_on_cpu")
+START_WITH_THESE_GPUS = Fix(msg("Start with the GPUs that are there"), action="start_with_present_gpus")
+START_WITHOUT_GPU = Fix(msg("Start without a GPU"), action="start_with_present_gpus")
 CHANGE_PORT = Fix(msg("Use another port"), action="change_port")
 NO_PROJECTOR = Fix(msg("Start without pictures"), {"mmproj": None})
 PROJECTOR_ON_CPU = Fix(msg("Keep the projector on the CPU"), {"mmproj_offload": False})
@@ -27,6 +29,8 @@ K_CACHE_F16 = Fix(msg("Keep the K cache in f16"), {"cache_type_k": "f16"})
 V_CACHE_F16 = Fix(msg("Keep the V cache in f16"), {"cache_type_v": "f16"})
 SPLIT_BY_LAYER = Fix(msg("Split by layer"), {"split_mode": "layer"})
 FIRST_GPU = Fix(msg("Use the first GPU"), {"main_gpu": 0})
+NO_METHOD = Fix(msg("Start without speculative decoding"), {"spec_type": None})
+BOTH_CACHES_Q8 = Fix(msg("Keep both caches in q8_0"), {"cache_type_k": "q8_0", "cache_type_v": "q8_0"})
 LARGER_MICRO_BATCH = Fix(msg("Raise the micro-batch to 1152"), {"ubatch_size": 1152})
 
 WEIGHTS = msg("the model's weights")
@@ -156,6 +160,13 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             msg("A newer build may. If the model is old, it may need to be converted again."),
             (PICK_ENGINE, PICK_MODEL),
         ),
+        "architecture_unheard_of": Cause(
+            msg("This panel has never heard of models of the kind {architecture}."),
+            msg(
+                "They may be newer than the panel, or the file is damaged. If llama-server refuses it, a newer build may help."
+            ),
+            (PICK_ENGINE, PICK_MODEL),
+        ),
         "model_unsuitable": Cause(
             msg("The model does not have the parts that this llama-server expects."),
             msg("It says: {reason} The model was made for another build, or badly converted."),
@@ -166,10 +177,30 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             msg("llama-server says: {reason}"),
             (PICK_MODEL, SHOW_LOG),
         ),
+        "file_missing": Cause(
+            msg("What {flag} names is not there: {file}"),
+            None,
+            (),
+        ),
         "draft_model": Cause(
             msg("The draft model could not be loaded: {file}"),
             None,
             (Fix(msg("Start without a draft model"), {"spec_draft_model": None}), SHOW_LOG),
+        ),
+        "draft_without_method": Cause(
+            msg("A draft model is set but no method, so it would be loaded and do nothing."),
+            msg("Since mid-2026 llama-server uses a plain draft model only when --spec-type says how."),
+            (NO_METHOD,),
+        ),
+        "method_without_draft": Cause(
+            msg("The method {method} needs a draft model, and none is set."),
+            msg("llama-server would start without speculative decoding."),
+            (NO_METHOD,),
+        ),
+        "no_prediction_layers": Cause(
+            msg("This model has no layers for multi-token prediction, which the method draft-mtp needs."),
+            msg("Files with them usually have MTP in their name; a draft model with such layers does it too."),
+            (NO_METHOD, PICK_MODEL),
         ),
         "chat_template": Cause(
             msg("The chat template has an error."),
@@ -231,6 +262,33 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             None,
             (FIRST_GPU, SHOW_LOG),
         ),
+        "device_not_there": Cause(
+            msg("There is no device {device}: llama-server will see {count} GPUs."),
+            msg("It stops at a device that it does not find. Numbers begin at 0."),
+            (SHOW_LOG,),
+        ),
+        "gpus_absent": Cause(
+            msg("This tier is meant for {expected} GPUs, and {found} are there."),
+            msg(
+                "There: {names}. The driver may have lost a card. What was tuned for all of them may not fit into fewer."
+            ),
+            (START_WITH_THESE_GPUS,),
+        ),
+        "gpus_all_absent": Cause(
+            msg("This tier is meant for {expected} GPUs, and the NVIDIA driver shows none."),
+            msg("The driver may be down. llama-server would work on the CPU without a word, many times slower."),
+            (START_WITHOUT_GPU, START_ON_CPU),
+        ),
+        "gpus_hidden": Cause(
+            msg("This tier is meant for {expected} GPUs; CUDA_VISIBLE_DEVICES={value} shows llama-server {found}."),
+            msg("The variable is set in the tier or in the environment that the panel was started from."),
+            (START_WITH_THESE_GPUS,),
+        ),
+        "gpus_chosen_outside": Cause(
+            msg("CUDA_VISIBLE_DEVICES={value} comes from the environment that the panel was started from."),
+            msg("llama-server sees these GPUs alone and counts them from 0."),
+            (),
+        ),
         "gpus_missing": Cause(
             msg("This tier is meant for {expected} GPUs; llama-server uses {found}."),
             msg("In use: {names}. The driver may have lost a card, or the tensor split leaves one out."),
@@ -282,6 +340,21 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             None,
             (SHOW_LOG,),
         ),
+        "cache_type_off_gpu": Cause(
+            msg("Attention over a cache of {types} does not run on the GPU."),
+            msg("This build moves it to the CPU, which is many times slower. A cache of q8_0 or f16 stays on the GPU."),
+            (BOTH_CACHES_Q8,),
+        ),
+        "context_beyond_training": Cause(
+            msg("The context of {context} tokens is longer than what the model was trained for: {most}."),
+            msg("llama-server uses no more than {most} of it, and the rest of the memory is spent for nothing."),
+            (),
+        ),
+        "parallel_unset": Cause(
+            msg("The number of slots is not set: the panel passes -np 1."),
+            msg("llama-server's own choice is four slots, which cost memory that one operator does not use."),
+            (ONE_SLOT,),
+        ),
         "split_mode_unfit": Cause(
             msg("The split mode of this tier cannot be used here."),
             msg("llama-server says: {reason}"),
@@ -291,6 +364,35 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             msg("A picture took more tokens than fit into one micro-batch."),
             msg("This model looks at a picture as a whole; older builds stop when it does not fit."),
             (LARGER_MICRO_BATCH, PICK_ENGINE),
+        ),
+        "picture_stops_server": Cause(
+            msg("A large picture takes up to {tokens} tokens; the micro-batch holds {batch}."),
+            msg(
+                "This model looks at a picture as a whole. Builds before October 2026 stop at a picture that does not "
+                "fit; newer ones make it smaller."
+            ),
+            (LARGER_MICRO_BATCH, NO_PROJECTOR),
+        ),
+        "pictures_made_smaller": Cause(
+            msg("Large pictures lose detail: they take up to {tokens} tokens, and the micro-batch holds {batch}."),
+            msg("This model looks at a picture as a whole, so llama-server makes a larger one smaller."),
+            (LARGER_MICRO_BATCH,),
+        ),
+        # ------------------------------------------------------------------------------------------- surroundings
+        "config_file_alters": Cause(
+            msg("{file} changes this start: {keys}."),
+            msg("llama-server reads that file by itself. What is set in the tier comes after it; these are not."),
+            (),
+        ),
+        "config_file_unreadable": Cause(
+            msg("{file} may change this start, and the panel cannot read it."),
+            msg("The system says: {reason}."),
+            (),
+        ),
+        "environment_scrubbed": Cause(
+            msg("These variables are kept from llama-server: {names}."),
+            msg("They would change the start behind the command line."),
+            (),
         ),
         "context_not_made": Cause(
             msg("The context could not be made."),

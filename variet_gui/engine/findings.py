@@ -24,10 +24,12 @@ class Finding:
     """What it means and what to do."""
 
 
-def finding(code: str, severity: Severity = Severity.ERROR, **parameters: object) -> Finding:
-    """Return the finding of the cause `code`, with its text filled."""
+def finding(
+    code: str, severity: Severity = Severity.ERROR, *, fixes: tuple[Fix, ...] | None = None, **parameters: object
+) -> Finding:
+    """Return the finding of the cause `code`, with its text filled; `fixes` where they depend on the case."""
     known = failure(code, parameters)
-    return Finding(severity, code, known.title, known.fixes, known.detail)
+    return Finding(severity, code, known.title, known.fixes if fixes is None else fixes, known.detail)
 
 
 def blocking_failure(findings: Iterable[Finding]) -> Failure | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -27,6 +28,32 @@ PARSED_IN_A_FLOOD = 200
 """Lines of one large chunk that are parsed once the server is up: a load says 900 in all, more than this is a flood."""
 
 
+class LineRing:
+    """The newest lines of one server's logs, each with a serial number that never comes again. Safe from any thread."""
+
+    def __init__(self, size: int = RING_LINES) -> None:
+        self._lines: deque[str] = deque(maxlen=size)
+        self._end = 0
+        self._lock = threading.Lock()
+
+    def extend(self, lines: Sequence[str]) -> None:
+        """Add lines, oldest first."""
+        with self._lock:
+            self._lines.extend(lines)
+            self._end += len(lines)
+
+    def clear(self) -> None:
+        """Forget the lines of an earlier run; numbering goes on."""
+        with self._lock:
+            self._lines.clear()
+
+    def since(self, serial: int) -> tuple[int, list[str]]:
+        """Return the serial number behind the newest line, and the lines from `serial` on as far as they are kept."""
+        with self._lock:
+            fresh = min(self._end - serial, len(self._lines))
+            return self._end, list(self._lines)[len(self._lines) - fresh :]
+
+
 class LogFeed:
     """Follows one log from its first line on. `run` until the writer has ended, then `drain`."""
 
@@ -35,7 +62,7 @@ class LogFeed:
         role: str,
         path: Path,
         events: EventStream,
-        ring: deque[str],
+        ring: LineRing,
         on_facts: Callable[[Sequence[Fact]], None],
     ) -> None:
         self._role = role

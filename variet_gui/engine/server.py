@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from variet_gui.engine.binary import EngineBinary
 from variet_gui.engine.diagnosis import explain
 from variet_gui.engine.image_timer import ImageTimer
 from variet_gui.engine.launch import Launch, Prepare, StartFailed
-from variet_gui.engine.log_feed import RING_LINES
+from variet_gui.engine.log_feed import LineRing
 from variet_gui.engine.log_parser import Fact, LoadProgress, LoadReport, ModelLoading
 from variet_gui.engine.log_tail import rotate
 from variet_gui.engine.process import GRACE_S, SpawnError
@@ -72,7 +71,7 @@ class Server:
         self._clock = clock
         self._load_limit_s = load_limit_s
         self._status = ServerStatus(role, since=clock())
-        self._ring: deque[str] = deque(maxlen=RING_LINES)
+        self._ring = LineRing()
         self._report = LoadReport()
         self._pictures = ImageTimer()
         self._life: asyncio.Task[None] | None = None
@@ -94,7 +93,11 @@ class Server:
     @property
     def lines(self) -> list[str]:
         """The last 10,000 lines of its current log, oldest first."""
-        return list(self._ring)
+        return self._ring.since(0)[1]
+
+    def lines_since(self, serial: int) -> tuple[int, list[str]]:
+        """Return the number behind the newest line and the lines from `serial` on. Safe from any thread."""
+        return self._ring.since(serial)
 
     async def start(
         self,

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from variet_gui.client.api import Props
 from variet_gui.engine.launch import Launch, StartFailed, another_answers, too_slow
-from variet_gui.engine.log_feed import LogFeed
+from variet_gui.engine.log_feed import LineRing, LogFeed
 from variet_gui.engine.log_parser import Fact
 from variet_gui.engine.process import ServerProcess
 from variet_gui.engine.readiness import (
@@ -56,7 +55,7 @@ class ServerRun:
         launch: Launch,
         log_path: Path,
         events: EventStream,
-        ring: deque[str],
+        ring: LineRing,
         on_facts: Callable[[Sequence[Fact]], None],
     ) -> ServerRun:
         """Start the process of `launch` and begin to follow its log. A cancelled spawn leaves nothing behind.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
-from variet_gui.forecast.allocator import Allocator, State, empty, padded
+from variet_gui.forecast.allocator import Allocator, State, empty
 from variet_gui.forecast.graph_inputs import BatchSettings, GraphInputs
 from variet_gui.forecast.layers import Part, Step, layer_tape
 from variet_gui.forecast.shape import Attention, ModelShape

@@ -18,6 +18,9 @@ from variet_gui.telemetry.tokens import TokenMeter
 
 log = logging.getLogger(__name__)
 
+_TOKENS_FOR_A_SPEED = 8
+"""Before that, one slow or quick token makes the figure."""
+
 
 class Converse:
     """The conversations of a panel. `conversation` may be called from any thread, the rest on the core's loop."""
@@ -148,7 +151,11 @@ class Converse:
                 continue
             if message.state is not StreamState.STREAMING:
                 self._meter.note_stream(role, None, None)
-            elif message.timings is not None and message.timings.generation_tps is not None:
+            elif (
+                message.timings is not None
+                and message.timings.generation_tps is not None
+                and message.timings.generated_tokens >= _TOKENS_FOR_A_SPEED
+            ):
                 # A short prompt is read between two looks at /slots: its speed is drawn once, from the stream.
                 first = self._prefill_drawn != message.id
                 self._prefill_drawn = message.id

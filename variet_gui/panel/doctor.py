@@ -11,7 +11,7 @@ import psutil
 
 from variet_gui import __version__
 from variet_gui.engine import preflight
-from variet_gui.events import Event, GpusSampled, Severity
+from variet_gui.events import Event, Failure, GpusSampled, Severity
 from variet_gui.i18n import Message, msg
 from variet_gui.panel.panel import Panel
 from variet_gui.panel.shapes import DoctorShape, FindingShape
@@ -20,6 +20,8 @@ from variet_gui.telemetry.gpu import GpuSampler
 log = logging.getLogger(__name__)
 
 DRIVER_ANSWER_S = 10.0
+
+_NAME_AN_ENGINE = msg("Put llama-server on PATH, name it in VARIET_LLAMA_SERVER, or choose it in the window.")
 
 
 async def examine(panel: Panel) -> DoctorShape:
@@ -68,8 +70,9 @@ async def _tier_findings(panel: Panel, role: str) -> AsyncIterator[FindingShape]
     tier, profile = panel.tune.tier(role), panel.tune.draft(role)
     engine = await panel.run.find_engine(role)
     if engine.binary is None:
-        title = engine.failure.title if engine.failure else preflight.NO_ENGINE
-        yield _finding("error", "engine", msg("{role}: {problem}", role=role, problem=title))
+        problem = engine.failure or Failure("no_engine", preflight.NO_ENGINE)
+        text = msg("{role}: {problem}", role=role, problem=problem.title)
+        yield _finding("error", "engine", text, problem.detail or _NAME_AN_ENGINE)
         return
     capabilities = panel.tune.capabilities(role)
     yield _finding(

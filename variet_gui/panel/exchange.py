@@ -1,95 +1,105 @@
-"""Exchange: tiers out into scripts and other programs' configurations, and command lines in."""
+"""In and out: what a pasted text would make of a tier, and tiers as files that start them without the panel."""
 
 from __future__ import annotations
 
-import os
+import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from variet_gui.catalog.differences import Change, changes_between
-from variet_gui.catalog.exporting import Exported, ExportError, ExportFormat, Launch, export, read_back
+from variet_gui.catalog.exporting import Exported, ExportFormat, Launch, export, read_back
 from variet_gui.catalog.importing import Imported
-from variet_gui.catalog.tiers import LaunchProfile
+from variet_gui.catalog.tiers import LaunchProfile, Tier
 from variet_gui.catalog.whole_file import write_whole
 from variet_gui.i18n import Message, msg
 from variet_gui.panel.tune import Tune
 
-SCRIPT_MODE = 0o755
-
-
-class NothingToImport(Exception):  # noqa: N818 - what is the case, as everywhere in this house
-    """A text that holds no llama-server command, or none for the tier that was asked for."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(message.english)
-        self.message = message
-
 
 @dataclass(frozen=True, slots=True)
-class ImportPlan:
-    """What an imported command would make of a tier. Nothing is changed by it; `Tune.replace` takes `profile`."""
+class Pasted:
+    """What a text would make of the draft of one tier."""
 
     profile: LaunchProfile
-    imported: Imported
-    changes: tuple[Change, ...]
-    """Against what the tier would launch now."""
-    notes: tuple[Message, ...]
+    changes: tuple[Change, ...] = ()
+    """Against the draft."""
+    notes: tuple[Message, ...] = ()
+    """What was translated, left out or kept apart, and why."""
+    names: tuple[str, ...] = ()
+    """The tiers in the text, where it holds several."""
+    found: bool = True
+    """Whether there is any call of llama-server in it."""
 
 
-def exported(tune: Tune, roles: Sequence[str], form: ExportFormat) -> Exported:
+def read_pasted(text: str, tune: Tune, role: str, *, keep: bool = False, which: int = 0) -> Pasted:
+    """Return what `text`, a command line or a file that was exported, would make of the draft of `role`.
+
+    With `keep`, settings that it does not name stay as they are; the model file stays whenever it names none. `which`
+    picks one of several tiers. Nothing is read from disk.
+
+    Raises:
+        ExportError: a configuration that cannot be read; it names the line.
+        ShellTextError: a command that cannot be split into words.
+    """
+    draft, tier = tune.draft(role), tune.tier(role)
+    read = read_back(text, tune.models_dir) if text.strip() else ()
+    imported = read[min(max(which, 0), len(read) - 1)] if read else Imported()
+    if not (imported.values or imported.extra_arguments or imported.environment):
+        return Pasted(draft, notes=imported.notes, found=False)
+    profile = imported.profile(role)
+    notes = list(imported.notes)
+    if keep:
+        profile = replace(
+            draft,
+            values=MappingProxyType({**draft.values, **profile.values}),
+            extra_arguments=profile.extra_arguments or draft.extra_arguments,
+            environment=MappingProxyType({**draft.environment, **profile.environment}),
+        )
+    elif profile.get("model") is None and draft.get("model") is not None:
+        profile = profile.with_value("model", draft.get("model"))
+        notes.append(msg("It names no model file; the one that is set stays."))
+    if imported.extra_arguments:
+        words = " ".join(imported.extra_arguments)
+        notes.append(msg("Kept as extra arguments, because the panel has no setting for them: {words}", words=words))
+    if imported.port is not None and imported.port != tier.port:
+        notes.append(
+            msg(
+                "It listens on port {port}; {role} stays on its own, {own}.",
+                port=imported.port,
+                role=role,
+                own=tier.port,
+            )
+        )
+    names = tuple(one.alias or str(number) for number, one in enumerate(read, 1)) if len(read) > 1 else ()
+    return Pasted(profile, changes_between(draft, profile), tuple(dict.fromkeys(notes)), names)
+
+
+def export_text(tune: Tune, roles: Sequence[str], form: ExportFormat) -> Exported:
     """Return the file that starts the drafts of `roles` without the panel.
 
     Raises:
-        ExportError: the format holds one tier only, or cannot call the engine.
-        KeyError: there is no such tier.
+        ExportError: the format holds one tier only, or the program cannot be called in it.
     """
-    launches = []
-    for role in roles:
-        tier = tune.tier(role)
-        title = f"{tier.model_name} {tier.quantisation or ''}".strip()
-        launches.append(Launch(tune.draft(role), tier.port, title, tune.program(role), tune.capabilities(role)))
+    launches = [
+        Launch(
+            tune.draft(role), tune.tier(role).port, _title(tune.tier(role)), tune.program(role), tune.capabilities(role)
+        )
+        for role in roles
+    ]
     return export(launches, form, tune.models_dir)
 
 
-def write_exported(path: Path, file: Exported, form: ExportFormat) -> None:
-    """Write an exported file; a script can be started where it stands.
+def write_export(path: Path, text: str, form: ExportFormat) -> None:
+    """Write an exported file; a shell script may be run by its owner. Blocks on the disk.
 
     Raises:
         OSError: it cannot be written; a file that was there is untouched.
     """
-    write_whole(path, file.text.encode("utf-8"))
-    if form is ExportFormat.SH and os.name != "nt":
-        path.chmod(SCRIPT_MODE)
+    write_whole(path, text.encode("utf-8"))
+    if form is ExportFormat.SH:
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
-def planned(tune: Tune, role: str, text: str, windows: bool | None = None) -> ImportPlan:
-    """Return what `text`, a command line or a file that was exported, would make of `role`.
-
-    Raises:
-        NothingToImport: it holds no command, or several and none of them for `role`.
-        ExportError: a configuration that is not understood; it names the line.
-        ShellTextError: a command line that cannot be split into words.
-        KeyError: there is no such tier.
-    """
-    tier = tune.tier(role)
-    found = read_back(text, tune.models_dir, windows)
-    named = [one for one in found if one.alias == role]
-    if len(found) > 1 and not named:
-        there = ", ".join(one.alias or "-" for one in found)
-        raise NothingToImport(
-            msg("The text holds several commands, and none for {role}: {roles}.", role=role, roles=there)
-        )
-    imported = (named or list(found) or [Imported()])[0]
-    if not imported.values and not imported.extra_arguments and imported.program is None:
-        raise NothingToImport(msg("There is no llama-server command in this text."))
-    profile = imported.profile(role)
-    notes = list(imported.notes)
-    if imported.port not in (None, tier.port):
-        notes.append(
-            msg("Port {port} was left out: {role} keeps its own, {own}.", port=imported.port, role=role, own=tier.port)
-        )
-    return ImportPlan(profile, imported, changes_between(tune.draft(role), profile), tuple(notes))
-
-
-__all__ = ["ExportError", "ExportFormat", "ImportPlan", "NothingToImport", "exported", "planned", "write_exported"]
+def _title(tier: Tier) -> str:
+    return f"{tier.model_name} {tier.quantisation or ''}".strip()

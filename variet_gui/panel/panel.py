@@ -63,8 +63,9 @@ class Panel:
 
     async def _simulated_mib(self) -> list[int] | None:
         """Return the demo's stand-in cards; while its catalog is bad, those of the template that repairs it."""
-        template = self.paths.template
-        catalog = self.tune.catalog or await asyncio.to_thread(CatalogStore(template, template).load)
+        catalog, template = self.tune.catalog, self.paths.template
+        if catalog is None:
+            catalog = await asyncio.to_thread(CatalogStore(template, template).load)
         return catalog.simulated_gpus
 
     async def close(self) -> None:
@@ -77,13 +78,16 @@ class Panel:
         self.lock.release()
 
     def change_settings(self, **changes: str) -> Settings:
-        """Change and keep settings of the panel. A folder that cannot be written to is logged, not raised."""
+        """Change settings of the panel for this run; `keep_settings` makes them last."""
         self.settings = self.settings.model_copy(update=changes)
+        return self.settings
+
+    async def keep_settings(self) -> None:
+        """Write the settings; a folder that cannot be written to is logged, not raised."""
         try:
-            save_settings(self.paths.settings, self.settings)
+            await asyncio.to_thread(save_settings, self.paths.settings, self.settings)
         except OSError:
             log.exception("the settings could not be kept in %s", self.paths.settings)
-        return self.settings
 
     def api(self, port: int) -> LlamaApi:
         """Return the client of whichever server has `port` on this computer."""

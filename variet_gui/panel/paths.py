@@ -20,6 +20,7 @@ from variet_gui.i18n import Message, msg
 log = logging.getLogger(__name__)
 
 APP_NAME = "variet"
+_WINDOW_PROGRAMS = ("app.py", "variet-gui", "variet-gui.exe")
 OPERATOR_TEMPLATE = "engine_models.json"
 DEMO_TEMPLATE = "demo_models.json"
 
@@ -54,6 +55,7 @@ def find_paths(config: Path | None, data_dir: Path | None, demo: bool, environ: 
     """Return where everything is, making the folders. The demo has a data folder and a catalog of its own.
 
     Raises:
+        CatalogMissing: `config` does not exist.
         OSError: a folder cannot be made; the message names it.
     """
     folder = data_dir or Path(platformdirs.user_data_dir(f"{APP_NAME}-demo" if demo else APP_NAME, appauthor=False))
@@ -62,6 +64,8 @@ def find_paths(config: Path | None, data_dir: Path | None, demo: bool, environ: 
     template = DEMO_TEMPLATE if demo else OPERATOR_TEMPLATE
     if config is not None:
         catalog = config.expanduser().absolute()
+        if not catalog.exists():
+            raise CatalogMissing(catalog)
     elif demo or data_dir is not None:
         catalog = folder / "config" / template
     elif named:
@@ -75,11 +79,23 @@ def find_paths(config: Path | None, data_dir: Path | None, demo: bool, environ: 
     return paths
 
 
+class CatalogMissing(Exception):  # noqa: N818 - what is the case, in the words of an event
+    """The catalog that the command line names does not exist; a slip of the pen must not make a new one."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} does not exist")
+        self.message = msg(
+            "There is no catalog {path}. Check what stands after --config; without it the panel uses your own catalog, "
+            "and makes it at the first start.",
+            path=path,
+        )
+
+
 class DataFolderHeld(Exception):  # noqa: N818 - what is the case, in the words of an event
     """Another panel has this data folder."""
 
-    def __init__(self, folder: Path, holder: str) -> None:
-        super().__init__(f"{folder} is held by {holder}")
+    def __init__(self, folder: Path, holder: Message) -> None:
+        super().__init__(f"{folder} is held by {holder.english}")
         self.message: Message = msg(
             "The data folder {folder} is in use by {holder}. Close it first, or use another folder with --data-dir.",
             folder=folder,
@@ -124,12 +140,14 @@ class FolderLock:
             self._file = None
 
 
-def _holder(text: str) -> str:
+def _holder(text: str) -> Message:
     try:
         stored = json.loads(text)
-        return f"{stored['program']} (pid {stored['pid']})"
+        window = stored["program"] in _WINDOW_PROGRAMS
+        kind = msg("the control panel window") if window else stored["program"]
+        return msg("{program} (pid {pid})", program=kind, pid=stored["pid"])
     except (ValueError, KeyError, TypeError):
-        return "another Variet"
+        return msg("another Variet")
 
 
 if sys.platform == "win32":

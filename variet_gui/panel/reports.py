@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from variet_gui.catalog.parameters import PARAMETERS
 from variet_gui.chat.conversation import ChatMessage
 from variet_gui.events import Failure, ServerState, Timings
 from variet_gui.panel.borrow import runs_elsewhere
-from variet_gui.panel.exchange import ImportPlan
+from variet_gui.panel.exchange import Pasted
 from variet_gui.panel.panel import Panel
 from variet_gui.panel.shapes import (
     ChangeShape,
@@ -34,7 +35,9 @@ async def tiers(panel: Panel) -> TiersShape:
     catalog = panel.tune.catalog
     assert catalog is not None
     rows = []
-    for tier in catalog.tiers:
+    # All at once: a port that is held and silent takes its two seconds.
+    states = await asyncio.gather(*(_state(panel, role) for role in catalog.roles))
+    for tier, state in zip(catalog.tiers, states, strict=True):
         last = tier.latest_figure
         profile = panel.tune.draft(tier.role)
         rows.append(
@@ -42,7 +45,7 @@ async def tiers(panel: Panel) -> TiersShape:
                 role=tier.role,
                 model_name=tier.model_name,
                 quantisation=tier.quantisation,
-                state=await _state(panel, tier.role),
+                state=state,
                 port=tier.port,
                 url=f"http://127.0.0.1:{tier.port}/v1",
                 vision=profile.get("mmproj") is not None,
@@ -119,19 +122,17 @@ def timings(value: Timings) -> TimingsShape:
     )
 
 
-def imported(panel: Panel, role: str, plan: ImportPlan, *, saved: bool) -> ImportShape:
+def imported(panel: Panel, role: str, pasted: Pasted, *, saved: bool) -> ImportShape:
     """Return what an import made, or would make, of a tier."""
-    stored = plan.profile.as_stored()
+    stored = pasted.profile.as_stored()
     return ImportShape(
         role=role,
         saved=saved,
         parameters=stored["parameters"],
         extra_arguments=stored["extra_arguments"],
         environment=stored["environment"],
-        program=plan.imported.program,
-        port=plan.imported.port,
-        changes=[ChangeShape(key=one.key, before=one.before, after=one.after) for one in plan.changes],
-        notes=[str(note) for note in plan.notes],
+        changes=[ChangeShape(key=one.key, before=one.before, after=one.after) for one in pasted.changes],
+        notes=[str(note) for note in pasted.notes],
         argv=list(panel.tune.command(role).argv),
     )
 

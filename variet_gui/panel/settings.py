@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from variet_gui.catalog.whole_file import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -46,22 +46,5 @@ def save_settings(path: Path, settings: Settings) -> None:
     Raises:
         OSError: the folder cannot be written to.
     """
-    write_atomically(path, json.dumps(settings.model_dump(), indent=2, ensure_ascii=False) + "\n")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Replace `path` by `text` so that a reader, or a crash, sees the old file or the new one, never a half.
-
-    Raises:
-        OSError: the folder cannot be written to; the old file is untouched.
-    """
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".new")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    text = json.dumps(settings.model_dump(), indent=2, ensure_ascii=False) + "\n"
+    write_whole(path, text.encode("utf-8"))

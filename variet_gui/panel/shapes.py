@@ -133,10 +133,6 @@ class ImportShape(_Shape):
     """Every launch parameter of the tier from now on, by key."""
     extra_arguments: list[str]
     environment: dict[str, str]
-    program: str | None
-    """llama-server as it was called; null where only arguments were given."""
-    port: int | None
-    """As it stood there; the tier keeps its own."""
     changes: list[ChangeShape]
     notes: list[str]
     """What was translated, left out or kept apart, and why."""

@@ -59,7 +59,7 @@ def _parser(commands: Mapping[str, Callable[..., Any]]) -> argparse.ArgumentPars
     return parser
 
 
-def _common() -> argparse.ArgumentParser:
+def _common() -> _Parser:
     common = _Parser(add_help=False)
 
     def option(*names: str, **about: Any) -> None:

@@ -154,7 +154,7 @@ class Bridge(CoreCalls):
     def save(self, role: str, done: Callable[[], None] | None = None, note: str | None = None) -> None:
         """Write the draft into the catalog, with the operator's own words for the revision in `note`."""
         self.call(
-            self.panel.tune.save(role, note), done=lambda _: done() if done else None, failed=self._on_save_failed
+            self.panel.tune.save(role, note), done=lambda _: done() if done else None, failed=self.show_save_error
         )
 
     def save_and_restart(self, role: str, note: str | None = None) -> None:
@@ -163,15 +163,21 @@ class Bridge(CoreCalls):
 
     def set_engine(self, role: str, path: str) -> None:
         """Use the llama-server at `path` from now on; it is saved."""
-        self.call(self.panel.tune.set_engine(role, path), done=lambda _: self._find_engines())
+        self.call(self.panel.tune.set_engine(role, path), done=lambda _: self.find_engines())
 
-    def set_port(self, role: str, port: int) -> None:
+    def set_port(self, role: str, port: int, *, then_start: bool = False) -> None:
         """Give the tier another port; it is saved."""
-        self.call(self.panel.tune.set_port(role, port), done=lambda _: self.draft_changed.emit(role))
+
+        def done(_: object) -> None:
+            self.draft_changed.emit(role)
+            if then_start:
+                self.start(role)
+
+        self.call(self.panel.tune.set_port(role, port), done=done)
 
     def reload_catalog(self) -> None:
         """Read the catalog again, after it was repaired."""
-        self.call(self.panel.tune.load(), done=lambda _: self._find_engines())
+        self.call(self.panel.tune.load(), done=lambda _: self.find_engines())
 
     def ask(
         self,
@@ -234,10 +240,11 @@ class Bridge(CoreCalls):
     # --------------------------------------------------------------------------------------------- results
 
     def _on_opened(self) -> None:
-        self._find_engines()
+        self.find_engines()
         self.opened.emit()
 
-    def _find_engines(self) -> None:
+    def find_engines(self) -> None:
+        """Look for every tier's llama-server and read its model file, as after the tiers have changed."""
         catalog = self.panel.tune.catalog
         for role in catalog.roles if catalog else ():
             self.call(self.panel.run.find_engine(role), done=lambda _, role=role: self.draft_changed.emit(role))
@@ -257,7 +264,8 @@ class Bridge(CoreCalls):
         if not isinstance(error, StartFailed):
             self.show_error(error)
 
-    def _on_save_failed(self, error: BaseException) -> None:
+    def show_save_error(self, error: BaseException) -> None:
+        """Tell of a Save that failed: by the banner where another program wrote the file, else in a notice."""
         if isinstance(error, CatalogChangedOutside) and self.panel.tune.outside.change is not None:
             self.catalog_file_changed.emit()  # the banner tells, and offers what can be done
         else:

@@ -42,8 +42,15 @@ class FixDialogs(QObject):
     def _pick_file(self, role: str, key: str, title: str) -> None:
         dialog = self._file_dialog(title, self._bridge.panel.tune.models_dir)
         dialog.setNameFilters([tr("Model files (*.gguf)"), tr("All files (*)")])
-        dialog.fileSelected.connect(lambda path: self._bridge.edit(role, key, path))
+        dialog.fileSelected.connect(lambda path: self._use_file(role, key, Path(path)))
         dialog.open()
+
+    def _use_file(self, role: str, key: str, path: Path) -> None:
+        """Set the file that was missing and start: that is what failed without it."""
+        folder = self._bridge.panel.tune.models_dir
+        named = path.relative_to(folder) if path.is_relative_to(folder) else path
+        if self._bridge.edit(role, key, str(named)) is None:
+            self._bridge.start(role)
 
     def _pick_port(self, role: str) -> None:
         dialog = QInputDialog(self._window)
@@ -52,7 +59,7 @@ class FixDialogs(QObject):
         dialog.setIntValue(self._bridge.panel.tune.tier(role).port + 100)
         dialog.setWindowTitle(tr("Port of {role}", role=role))
         dialog.setLabelText(tr("The port of {role} on this computer:", role=role))
-        dialog.intValueSelected.connect(lambda port: self._bridge.set_port(role, port))
+        dialog.intValueSelected.connect(lambda port: self._bridge.set_port(role, port, then_start=True))
         dialog.finished.connect(dialog.deleteLater)
         dialog.open()
 

@@ -29,6 +29,8 @@ __all__ = ["MainWindow", "Page"]
 SPEED_PERIOD_MS = 500
 _PREFERRED = QSize(1440, 900)
 _SMALLEST = QSize(960, 600)
+_DECORATION = QSize(8, 40)
+"""Room for a title bar: the size of a window is that of its inside."""
 
 
 class MainWindow(QMainWindow):
@@ -62,7 +64,7 @@ class MainWindow(QMainWindow):
         self.setCentralWidget(frame)
         self.setMinimumSize(_SMALLEST)
         screen = QGuiApplication.primaryScreen()
-        self.resize(_PREFERRED.boundedTo(screen.availableSize()) if screen is not None else _PREFERRED)
+        self.resize(_PREFERRED.boundedTo(screen.availableSize() - _DECORATION) if screen is not None else _PREFERRED)
         self.top.stop_all.setEnabled(False)
         self.veil = ClosingVeil(frame)
         self._speeds = QTimer(self)
@@ -206,11 +208,11 @@ class MainWindow(QMainWindow):
                 card.set_speed(speed)
 
     def _answer_changed(self, conversation_id: str, message_id: str) -> None:
-        """A finished answer leaves the speed that the server measured over all of it on the card."""
+        """An answer that has ended leaves the speed over all of it on the card."""
         for role, card in self.rail.cards.items():
             conversation = self._bridge.panel.converse.conversation(role)
             message = conversation.message(message_id) if conversation.id == conversation_id else None
-            if message is None or message.state is not StreamState.DONE or message.timings is None:
+            if message is None or message.state is StreamState.STREAMING or message.timings is None:
                 continue
             if message.timings.generation_tps is not None:
                 card.set_speed(message.timings.generation_tps)
@@ -236,6 +238,10 @@ class MainWindow(QMainWindow):
             self._bridge.start_on_cpu(role)
         else:
             self.fix_asked.emit(role, fix)
+
+    def _start(self, role: str) -> None:
+        self.rail.select(role)  # whoever starts a tier wants to see that one
+        self._bridge.start(role)
 
     def _with_role(self, do: str) -> None:
         if self.role is not None:
@@ -276,7 +282,7 @@ class MainWindow(QMainWindow):
     def _connect(self) -> None:
         bridge = self._bridge
         self.rail.selected.connect(self._select)
-        self.rail.start_asked.connect(bridge.start)
+        self.rail.start_asked.connect(self._start)
         self.rail.stop_asked.connect(bridge.stop)
         self.rail.restart_asked.connect(bridge.restart)
         self.rail.fix_asked.connect(self._fix)

@@ -42,6 +42,22 @@ QFrame[look="notice"] { background: $bar; border: 0; border-bottom: 1px solid $l
 QFrame[look="notice"][severity="warning"] { background: $caution_panel; }
 QFrame[look="notice"][severity="error"] { background: $failure_panel; }
 
+QFrame[look="banner"] { background: $caution_panel; border: 1px solid $line; border-radius: ${card_radius}px; }
+QFrame[look="popover"] { background: $card; border: 1px solid $button_line; border-radius: ${radius}px; }
+
+QTreeWidget[look="table"] {
+  background: $bar; color: $text; border: 1px solid $line; border-radius: ${radius}px; alternate-background-color: $bar;
+  selection-background-color: $chosen; selection-color: $strong;
+}
+QTreeWidget[look="table"]:focus { border-color: $accent; }
+QTreeWidget[look="table"]::item { padding: 4px 6px; border: 0; }
+QTreeWidget[look="table"]::item:selected { background: $chosen; color: $strong; }
+QTreeWidget[look="table"] QHeaderView { background: transparent; }
+QTreeWidget[look="table"] QHeaderView::section {
+  background: transparent; color: $faint; border: 0; border-bottom: 1px solid $line; padding: 4px 8px;
+  font-size: 11px; font-weight: 600;
+}
+
 QLabel { background: transparent; }
 QLabel[look="title"] { font-size: 14px; font-weight: 600; }
 QLabel[look="heading"] { font-weight: 600; }

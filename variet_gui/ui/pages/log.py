@@ -36,6 +36,7 @@ class LogPage(QWidget):
         self._role = ""
         self._waiting: deque[str] = deque(maxlen=MAX_LINES)
         self._arrived = 0
+        self._seen = 0
         self._flush_timer = QTimer(self)
         self._flush_timer.setSingleShot(True)
         self._flush_timer.setInterval(FLUSH_MS)
@@ -132,7 +133,8 @@ class LogPage(QWidget):
         self._waiting.clear()
         self._arrived = 0
         server = self._bridge.panel.run.server(self._role)
-        self._view.set_lines(at_least(server.lines, self._level()))
+        self._seen, lines = server.lines_since(0)
+        self._view.set_lines(at_least(lines, self._level()))
         path = server.log_path
         self._path.setText(str(path))
         self._path.setToolTip(str(path))
@@ -152,11 +154,14 @@ class LogPage(QWidget):
 
     # ---------------------------------------------------------------------------------------------------------- events
 
-    def _on_lines(self, role: str, lines: list[str]) -> None:
-        # A hidden page does nothing; it is filled when it is shown.
+    def _on_lines(self, role: str) -> None:
+        # A hidden page does nothing; it is filled when it is shown. What comes is fetched by number: the fill may have
+        # shown a part of it already.
         if role == self._role and self.isVisible():
+            seen, lines = self._bridge.panel.run.server(role).lines_since(self._seen)
             self._waiting.extend(lines)
-            self._arrived += len(lines)
+            self._arrived += seen - self._seen
+            self._seen = seen
             if not self._flush_timer.isActive():
                 self._flush_timer.start()
 

@@ -17,7 +17,7 @@ class Button(QPushButton):
         super().__init__(text, parent)
         self._icon_name = icon
         self.setIconSize(QSize(14, 14))
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # a click must not take the keyboard away from what is typed into
         self.setAutoDefault(False)
         self.set_kind(kind)
 
@@ -49,7 +49,7 @@ class IconButton(QToolButton):
         self._icon_name = icon
         self._colour = colour
         self.setIconSize(QSize(16, 16))
-        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setAccessibleName(name)
         self.setToolTip(name)
         theme.mark(self, kind="quiet")

@@ -56,7 +56,7 @@ def setting_value(key: str, value: JsonValue) -> str:
         return " ".join(str(word) for word in value)
     try:
         stored = tuple(value) if isinstance(value, list) else value
-        return format_value(parameter(key), stored)  # type: ignore[arg-type]
+        return format_value(parameter(key), stored)
     except (KeyError, ParameterError, TypeError, ValueError):
         # No launch parameter, or one whose value another program wrote wrongly: shown as it stands in the file.
         return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QWidget
 
 from variet_gui.i18n import tr
@@ -25,7 +26,6 @@ class VariantMenu(Button):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__("", icon="unfold", parent=parent)
-        self.setLayoutDirection(Qt.LayoutDirection.LeftToRight)
         self._names: tuple[str, ...] = ()
         self._current: str | None = None
         self._saved = True
@@ -65,9 +65,9 @@ class VariantMenu(Button):
         return menu
 
 
-def _checkable(action: object, checked: bool) -> None:
-    action.setCheckable(True)  # type: ignore[attr-defined]
-    action.setChecked(checked)  # type: ignore[attr-defined]
+def _checkable(action: QAction, checked: bool) -> None:
+    action.setCheckable(True)
+    action.setChecked(checked)
 
 
 def _escaped(name: str) -> str:

@@ -1,0 +1,65 @@
+"""The memory of the context: KV cache, sliding cache and recurrent state, layer by layer.
+
+Sources: `src/llama-kv-cache.cpp`, `src/llama-kv-cache-iswa.cpp`, `src/llama-memory-recurrent.cpp`,
+`src/llama-hparams.cpp` (n_embd_r, n_embd_s), `src/llama-model.cpp` (create_memory), b11434. With known shapes these are
+exact: no difference was found on any published log.
+"""
+
+from __future__ import annotations
+
+from variet_gui.forecast.cache_types import bytes_of
+from variet_gui.forecast.settings import Settings, sliding_cells
+from variet_gui.forecast.shape import Attention, ModelShape
+
+_STATE_BYTES = 4
+"""Recurrent states are F32, whatever the cache types are."""
+
+
+def layer_bytes(model: ModelShape, settings: Settings, *, flash_attention: bool) -> tuple[int, ...]:
+    """Return what each layer of the trunk remembers, bytes; those for prediction 0: they are never attended to.
+
+    Args:
+        model: a model whose cache rule is known.
+        settings: of the start.
+        flash_attention: without it the value cache of every layer is as wide as the widest.
+    """
+    widest = 0 if flash_attention else model.widest_value
+    sliding = sliding_cells(settings, model.window) if model.window else 0
+    states = settings.slots * (1 + settings.draft_tokens)
+    kept = {Attention.FULL: settings.slot_cells, Attention.SLIDING: sliding}
+    result = []
+    for index, layer in enumerate(model.layers):
+        if index >= model.trunk_layers:
+            result.append(0)
+        elif layer.attention is Attention.RECURRENT:
+            values = model.recurrence.state_values if model.recurrence is not None else 0
+            result.append(values * states * _STATE_BYTES)
+        elif layer.owns_cache:
+            cells = kept[layer.attention] * settings.streams
+            keys = bytes_of(settings.key_type, layer.key_width)
+            result.append(cells * (keys + bytes_of(settings.value_type, max(widest, layer.value_width))))
+        else:
+            result.append(0)
+    return tuple(result)
+
+
+def prediction_bytes(model: ModelShape, settings: Settings) -> int:
+    """Return the cache of the prediction layer, in a context of its own."""
+    if not settings.predicts or not model.prediction_layers:
+        return 0
+    layer = model.layers[model.trunk_layers]
+    keys, values = settings.draft_types
+    cells = settings.slot_cells * settings.streams
+    return cells * (bytes_of(keys, layer.key_width) + bytes_of(values, layer.value_width))
+
+
+def checkpoint_bytes(model: ModelShape, settings: Settings) -> int:
+    """Return what one checkpoint of one slot keeps in host memory at most: the parts that cannot be rewound."""
+    total = 0
+    for layer in model.layers[: model.trunk_layers]:
+        if layer.attention is Attention.RECURRENT and model.recurrence is not None:
+            total += model.recurrence.state_values * _STATE_BYTES
+        elif layer.attention is Attention.SLIDING and layer.owns_cache:
+            width = bytes_of(settings.key_type, layer.key_width) + bytes_of(settings.value_type, layer.value_width)
+            total += min(model.window, settings.slot_cells) * width
+    return total
