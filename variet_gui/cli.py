@@ -35,7 +35,7 @@ from variet_gui.panel.interruption import Interrupted, first_of, quit_signal
 from variet_gui.panel.panel import Panel, PanelOptions
 from variet_gui.panel.paths import CatalogMissing, DataFolderHeld
 from variet_gui.panel.shapes import ErrorShape
-from variet_gui.panel.terminal_input import UsageError, overrides, pasted, role_named
+from variet_gui.panel.terminal_input import UsageError, override_values, pasted, role_named
 from variet_gui.panel.terminal_options import WRONG_USAGE, parse
 
 DONE, FAILED = 0, 1
@@ -99,7 +99,7 @@ async def _tiers(panel: Panel, options: argparse.Namespace) -> int:
 async def _command(panel: Panel, options: argparse.Namespace) -> int:
     role = role_named(panel, options.role)
     await panel.run.find_engine(role)
-    shape = reports.command(panel, role, panel.tune.command(role, overrides(options.set)))
+    shape = reports.command(panel, role, panel.tune.command(role, override_values(options.set)))
     return _print(options, shape, terminal_text.command(shape))
 
 
@@ -116,7 +116,7 @@ async def _start(panel: Panel, options: argparse.Namespace) -> int:
     panel.lock.acquire()
     quit_asked = quit_signal()
     panel.events.subscribe(_narrator(role, show_log=options.verbose))
-    starting = asyncio.create_task(panel.run.start(role, overrides(options.set)))
+    starting = asyncio.create_task(panel.run.start(role, override_values(options.set)))
     await first_of(starting, quit_asked)
     if quit_asked.done():
         await panel.run.stop(role)
@@ -146,7 +146,7 @@ async def _start(panel: Panel, options: argparse.Namespace) -> int:
 
 async def _chat(panel: Panel, options: argparse.Namespace) -> int:
     role = role_named(panel, options.role)
-    overrides = overrides(options.set)
+    overrides = override_values(options.set)
     pictures = tuple(load_picture(path) for path in options.image)
 
     async def answered() -> ChatMessage:

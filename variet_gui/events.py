@@ -295,6 +295,10 @@ class NoticeRaised:
     severity: Severity
     text: Message
     details: str = ""
+    role: str | None = None
+    """The tier that `fixes` are for."""
+    fixes: tuple[Fix, ...] = ()
+    """Next steps that can be pressed, best first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,6 +175,9 @@ class FakeBridge(QObject):
     def start(self, role: str) -> None:
         self.asked.append(("start", role))
 
+    def start_with_present_gpus(self, role: str) -> None:
+        self.asked.append(("start_with_present_gpus", role))
+
     def start_on_cpu(self, role: str) -> None:
         self.asked.append(("start_on_cpu", role))
 

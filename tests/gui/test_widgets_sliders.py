@@ -138,7 +138,7 @@ def test_that_a_typed_value_between_two_stops_is_taken_as_it_is(qtbot: QtBot) ->
     QTest.keyClick(editor.field, Qt.Key.Key_Return)
     assert seen == [100_000]
     editor.show_values(100_000, 8192, "not recorded")
-    assert "100 096" in editor.toolTip().replace("\u2009", " ")
+    assert "100 096" in editor.remark().replace("\u2009", " ")
 
 
 def test_that_nonsense_is_refused_with_a_reason_and_the_value_stays(qtbot: QtBot) -> None:

@@ -99,38 +99,21 @@ def same_values(one: ParameterValue, other: ParameterValue) -> bool:
     return one == other
 
 
+def recorded_build(name: str) -> Capabilities:
+    """Return what a build says of itself in its recorded `--help`: "b9093" (May 2026), "b11434", "embedded"."""
+    flags, removed, hints = parse_help((_DATA / f"help_{name}.txt").read_text(encoding="utf-8"))
+    number = int(name[1:]) if name[1:].isdecimal() else None
+    return Capabilities(flags=flags, removed=removed, value_hints=hints, build=number, embedded=name == "embedded")
+
+
 def current_build() -> Capabilities:
-    """Return what b11434 says of itself in its `--help`."""
-    flags, removed, hints = parse_help((_DATA / "help_b11434.txt").read_text(encoding="utf-8"))
-    return Capabilities(flags=flags, removed=removed, value_hints=hints, build=11434)
-
-
-_SINCE_9093 = (
-    "--agent", "--checkpoint-min-step", "--cors-credentials", "--cors-headers", "--cors-methods", "--cors-origins",
-    "--embd-normalize", "--kv-unified-per-slot", "--lazy-mode", "--load-mode", "--log-jsonl", "--log-prompts-dir",
-    "--mcp-servers-config", "--mcp-servers-json", "--mmproj-device", "--mtmd-batch-max-tokens", "--n-cpu-ffn",
-    "--no-agent", "--no-cors-credentials", "--no-log-jsonl", "--no-log-prefix", "--no-log-timestamps",
-    "--no-reasoning-preserve", "--no-spec-draft-backend-sampling", "--no-ui", "--no-ui-mcp-proxy",
-    "--reasoning-effort", "--reasoning-preserve", "--spec-draft-backend-sampling", "--spec-draft-sampling",
-    "--spec-synth-len", "--spec-synth-rates", "--sse-ping-interval", "--tools-runtime", "--ui", "--ui-config",
-    "--ui-config-file", "--ui-mcp-proxy", "--video-ffmpeg-dir", "--video-fps", "--video-timestamp-interval", "-ag",
-    "-cms", "-lm", "-lzm", "-mmdev", "-ncffn", "-no-ag",
-)  # fmt: skip
-_BEFORE_9093 = (
-    "--checkpoint-every-n-tokens", "--ctx-size-draft", "--direct-io", "--license", "--mlock", "--mmap",
-    "--no-direct-io", "--no-mmap", "--spec-draft-ctx-size", "--spec-draft-replace", "--spec-replace", "-cd", "-cpent",
-    "-dio", "-ndio",
-)  # fmt: skip
+    """Return what b11434 says of itself."""
+    return recorded_build("b11434")
 
 
 def older_build() -> Capabilities:
-    """Return b9093 (May 2026): the flags by which its common/arg.cpp differs from that of b11434."""
-    today = current_build()
-    flags = (today.flags - set(_SINCE_9093)) | set(_BEFORE_9093)
-    hints = {flag: hint for flag, hint in today.value_hints if flag in flags}
-    hints |= {"--spec-type": "[none|ngram-cache|ngram-simple|ngram-map-k|ngram-map-k4v|ngram-mod]"}
-    hints |= dict.fromkeys(("--checkpoint-every-n-tokens", "-cpent", "-cd"), "N")
-    return Capabilities(flags=flags, removed=today.removed, value_hints=tuple(sorted(hints.items())), build=9093)
+    """Return what b9093 says of itself."""
+    return recorded_build("b9093")
 
 
 def old_build() -> Capabilities:

@@ -19,6 +19,7 @@ from variet_gui.i18n import Message
 
 DATA = Path(__file__).parent / "data"
 ACTIONS = {"pick_engine", "pick_model", "pick_projector", "show_log", "restart", "start_on_cpu", "change_port"}
+ACTIONS |= {"start_with_present_gpus"}
 
 ALLOCATION = "E x_cuda_buffer_alloc: allocating 11034.25 MiB on device 1: cudaMalloc failed: out of memory"
 RETRY = "W sched_reserve: compute buffer allocation failed, retrying without pipeline parallelism"

@@ -60,7 +60,8 @@ def found(
     panel_pids: dict[int, str] | None = None,
 ) -> tuple[Finding, ...]:
     tier = Tier(role="fast", model_name="tiny", port=port)
-    return run_async(check(LaunchProfile("fast", values), tier, binary, capabilities, folder, panel_pids))
+    profile = LaunchProfile("fast", {"parallel": 1, **values})
+    return run_async(check(profile, tier, binary, capabilities, folder, panel_pids, environ={}))
 
 
 def codes(findings: tuple[Finding, ...]) -> list[str]:

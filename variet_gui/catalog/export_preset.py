@@ -74,11 +74,25 @@ def _pairs(words: Sequence[str]) -> Iterator[tuple[str, str | None]]:
     position = 0
     while position < len(words):
         flag = words[position]
+        bare = _bare_value(flag, words[position + 1 : position + 2])
+        if bare is not None:
+            yield flag, bare
+            position += 1
+            continue
         count = _values_of(flag)
         if count is None or count > 1 or position + count >= len(words):
             raise ExportError(msg("A preset has no place for {word}.", word=flag))
         yield flag, words[position + 1] if count else None
         position += 1 + count
+
+
+def _bare_value(flag: str, following: Sequence[str]) -> str | None:
+    """Return what `flag` means without a value, where an old build takes none and so none follows; else None."""
+    use = flag_use(flag)
+    if use is None or use.parameter.bare_value is None:
+        return None
+    alone = not following or flag_use(following[0]) is not None or left_out(following[0]) is not None
+    return str(use.parameter.bare_value) if alone else None
 
 
 def _values_of(flag: str) -> int | None:

@@ -130,7 +130,7 @@ def _without_secrets(profile: LaunchProfile) -> tuple[LaunchProfile, tuple[Messa
             skip -= 1
         elif entry is not None and entry.reason is Reason.SECRET:
             skip = 0 if "=" in word else entry.values
-            notes.append(msg("{flag} was left out: {reason}", flag=word.split("=", 1)[0], reason=entry.reason.text))
+            notes.append(msg("{flag} was left out. {reason}", flag=word.split("=", 1)[0], reason=entry.reason.text))
         else:
             extra.append(word)
     environment = {name: value for name, value in profile.environment.items() if not SECRET_NAME.search(name)}

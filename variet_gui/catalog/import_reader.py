@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
-from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from variet_gui.catalog.command import HOST, is_scrubbed
+from variet_gui.catalog.import_paths import portable_value
 from variet_gui.catalog.parameter_values import FALSE_WORDS
 from variet_gui.catalog.parameters import (
     FlagUse,
@@ -32,6 +33,8 @@ from variet_gui.i18n import Message, msg
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|(^|_)KEY", re.IGNORECASE)
 """What the name of a variable looks like when its value is nobody else's business."""
 
+_ONCE_TWO_WORDS = frozenset({"lora_scaled"})
+"""Parameters that were a file and, as a word of its own, a number; today both are one word."""
 _PANEL_PASSES = frozenset({"--offline", "--metrics", "--slots", "--no-ui"})
 _OLD_NAMES = {"--no-webui": "--no-ui"}
 _THIS_COMPUTER = frozenset({HOST, "localhost"})
@@ -144,6 +147,10 @@ class ImportReader:
     def _take_value(self, use: FlagUse, flag: str, following: list[str]) -> int:
         row = use.parameter
         text = following[0] if following else ""
+        taken = 1
+        if row.key in _ONCE_TWO_WORDS and len(following) > 1 and _is_number(following[1]) and not is_flag(text):
+            text, taken = ":".join(following[:2]), 2
+            self.note(msg("{flag} takes one word now; it became {now}.", flag=flag, now=text))
         try:
             value = parse_argument(row, text)
         except ParameterError as problem:
@@ -152,7 +159,7 @@ class ImportReader:
             now = f"{row.flag} {argument(row, value)}"
             self.note(msg("{flag} was removed from llama-server; it became {now}.", flag=flag, now=now))
         self._set(row, value, flag)
-        return 1
+        return taken
 
     def _take_bad_value(self, use: FlagUse, flag: str, following: list[str], problem: ParameterError) -> int:
         row = use.parameter
@@ -246,20 +253,10 @@ class ImportReader:
     # ------------------------------------------------------------------------------------------------------ result
 
     def _portable(self, row: Parameter, value: ParameterValue) -> ParameterValue:
-        if row.kind is not Kind.PATH:
-            return value
-        paths = [self._portable_path(path) for path in (str(value).split(",") if row.many else [str(value)])]
-        for path in paths:
-            if re.search(r"\$\w|\$\{|%\w+%", path):
-                self.note(msg("{path} contains a variable; write the path out.", path=path))
-        return ",".join(paths)
-
-    def _portable_path(self, text: str) -> str:
-        windows = PureWindowsPath(text)
-        path: PurePath = windows if windows.drive else PurePosixPath(text)
-        if self._models_dir is not None and path.is_relative_to(self._models_dir):
-            return path.relative_to(self._models_dir).as_posix()
-        return str(windows) if windows.drive else text
+        portable, variables = portable_value(row, value, self._models_dir)
+        for path in variables:
+            self.note(msg("{path} contains a variable; write the path out.", path=path))
+        return portable
 
     def _settle_removed(self) -> None:
         for key, in_use in self._old.items():
@@ -298,3 +295,7 @@ class ImportReader:
         self._settle_draft()
         if "model" not in self.values:
             self.note(msg("The command line names no model file."))
+
+
+def _is_number(word: str) -> bool:
+    return re.fullmatch(r"-?\d*\.?\d+", word) is not None

@@ -25,6 +25,8 @@ _WITHOUT_KERNEL_ONCE = frozenset({"q4_1", "q5_0", "q5_1"})
 """Types that it took only in builds made with GGML_CUDA_FA_ALL_QUANTS; then, K and V had to be of one type too."""
 _NEEDED_ALL_QUANTS = 10509
 _TAKES_ALL = 11434
+_REFUSED_TENSOR_SPLIT = 9093
+"""It refused a compressed cache with the split mode "tensor"; b11434 does not."""
 _BUILD_BEFORE_MLA_CHECK = 9093
 _BUILD_WITH_MLA_CHECK = 10840
 _WITHOUT_FLASH_ATTENTION = frozenset({"grok"})
@@ -105,13 +107,13 @@ def _tensor_split_findings(
     attention: str, k_type: str, v_type: str, capabilities: Capabilities | None
 ) -> list[Finding]:
     reason: Message | None = None
-    fixes = (SPLIT_BY_LAYER,)
+    fixes: tuple[Fix, ...] = (SPLIT_BY_LAYER,)
     if attention == "off":
         reason = msg("it needs flash attention.")
         fixes = (FLASH_ATTENTION, SPLIT_BY_LAYER)
-    elif _is_quantised(k_type) or _is_quantised(v_type):
-        # The check was there in b9093 and is gone in b11434.
-        if has_since(capabilities, absent_in=9093, present_in=_TAKES_ALL) is False:
+    else:
+        refuses = has_since(capabilities, absent_in=_REFUSED_TENSOR_SPLIT, present_in=_TAKES_ALL) is False
+        if refuses and (_is_quantised(k_type) or _is_quantised(v_type)):
             reason = msg("it cannot go with a compressed KV cache in this build.")
     return [finding("split_mode_unfit", reason=reason, fixes=fixes)] if reason is not None else []
 

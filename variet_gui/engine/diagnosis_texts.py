@@ -162,9 +162,7 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         ),
         "architecture_unheard_of": Cause(
             msg("This panel has never heard of models of the kind {architecture}."),
-            msg(
-                "They may be newer than the panel, or the file is damaged. If llama-server refuses it, a newer build may help."
-            ),
+            msg("They may be newer than the panel. If llama-server refuses it, a newer build may take it."),
             (PICK_ENGINE, PICK_MODEL),
         ),
         "model_unsuitable": Cause(
@@ -268,14 +266,12 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             (SHOW_LOG,),
         ),
         "gpus_absent": Cause(
-            msg("This tier is meant for {expected} GPUs, and {found} are there."),
-            msg(
-                "There: {names}. The driver may have lost a card. What was tuned for all of them may not fit into fewer."
-            ),
+            msg("This tier is meant for {expected} GPUs; the driver shows {found}."),
+            msg("There: {names}. The driver may have lost a card. What was tuned for all may not fit into fewer."),
             (START_WITH_THESE_GPUS,),
         ),
         "gpus_all_absent": Cause(
-            msg("This tier is meant for {expected} GPUs, and the NVIDIA driver shows none."),
+            msg("This tier is meant for {expected} GPUs; the NVIDIA driver shows none."),
             msg("The driver may be down. llama-server would work on the CPU without a word, many times slower."),
             (START_WITHOUT_GPU, START_ON_CPU),
         ),

@@ -31,6 +31,7 @@ class Programme:
         self._inputs = GraphInputs(model, batch)
         self._pipeline = batch.copies > 1
         self._memory: _Memory = {}
+        self._timed_steps: dict[int, _Timed] = {}
 
     def device(self, steps: Sequence[Step], *, first: bool, output: bool) -> int:
         """Return the bytes that one device needs for `steps`, 0 when it runs nothing.
@@ -55,25 +56,34 @@ class Programme:
         """
         tapes = self._tapes(steps, first=True)
         names = dict.fromkeys(name for timed in tapes for part in timed.tape.parts for name in part.inputs)
-        inputs = self._batch.copies * (self._inputs.host_bytes + sum(self._inputs.size(n, first=True) for n in names))
+        inputs = self._batch.copies * (self._inputs.host_bytes + sum(map(self._inputs.host_size, names)))
         if own:
             # Its layers begin with the embeddings, which are counted among the inputs' rows.
             return inputs + _Run(self, self._tapes(own, first=True), first=True, on_host=True).peak(output=False)
         return inputs + self._inputs.state_bytes * (2 if self._batch.mixed_inputs else 1)
 
     def _tapes(self, steps: Sequence[Step], *, first: bool) -> list[_Timed]:
-        batch, result = self._batch, []
-        for index, step in enumerate(steps):
-            if not index and self._pipeline and not (first and self._inputs.scales_embeddings):
-                # Gemma scales the embeddings first, so that what enters its first layer is no input any more.
-                step = replace(step, entrance_stays=True)
-            elif not index and batch.dry_run and not first:
-                step = replace(step, comes_normed=True)
-            if batch.dry_run:
-                step = replace(step, norms_away=True)
-            cells = batch.sliding_cells if step.layer.attention is Attention.SLIDING else batch.cells
-            result.append(_Timed(layer_tape(self._model, batch.graph, step), cells, step.part is Part.AWAY))
+        result = [self._timed(step) for step in steps]
+        if not steps or steps[0].predicts:
+            return result
+        if self._pipeline and not (first and self._inputs.scales_embeddings):
+            # Gemma scales the embeddings first, so that what enters its first layer is no input any more.
+            result[0] = self._timed(replace(steps[0], entrance_stays=True))
+        elif self._batch.dry_run and not first and not self._pipeline:
+            result[0] = self._timed(replace(steps[0], comes_normed=True))
         return result
+
+    def _timed(self, step: Step) -> _Timed:
+        # Steps are shared objects: looking one up by its fields for every layer would take longer than all the rest.
+        found = self._timed_steps.get(id(step))
+        if found is None:
+            batch = self._batch
+            whole = replace(step, norms_away=True) if batch.dry_run and step.part is not Part.WHOLE else step
+            cells = batch.sliding_cells if step.layer.attention is Attention.SLIDING else batch.cells
+            tape = layer_tape(self._model, batch.graph, whole)
+            found = _Timed(tape, cells, step.part is Part.AWAY, step.predicts, step)
+            self._timed_steps[id(step)] = found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,9 @@ class _Timed:
     cells: int
     away: bool
     """It belongs to a layer of another device."""
+    predicts: bool
+    step: Step
+    """Kept, so that its identity stays its own."""
 
 
 class _Run:
@@ -98,19 +111,23 @@ class _Run:
         names = dict.fromkeys(name for timed in tapes for part in timed.tape.parts for name in part.inputs)
         self._names = frozenset(names)
         self._there: set[str] = set()
+        self._predicts = bool(tapes) and tapes[0].predicts
         self._kept = 0
         if on_host:
             self._there = set(names)
         elif self._batch.copies > 1:
             # All copies of all inputs lie at the bottom and stay: they only add to the rest.
             self._there = set(names)
-            each = self._inputs.handed_over(first=first) + sum(self._inputs.size(name, first=first) for name in names)
+            each = 0 if self._predicts else self._inputs.handed_over(first=first)
+            each += sum(self._inputs.size(name, first=first) for name in names)
             self._kept = self._batch.copies * each
-        self._kept += self._inputs.converted_masks(names, first=first)
-        self._brings_state = on_host or self._batch.copies == 1
+        if first and self._inputs.converts_masks and not on_host and self._batch.copies > 1:
+            self._kept += self._inputs.converted_masks(names)
+        self._converts = first and self._inputs.converts_masks and not on_host and self._batch.copies == 1
+        self._brings_state = (on_host or self._batch.copies == 1) and not self._predicts
         self._brings_twice = self._batch.dry_run and self._brings_state and not first and bool(tapes)
         self._early: dict[int, Place] = {}
-        self._mixed = first and self._batch.mixed_inputs and not on_host
+        self._mixed = first and self._batch.mixed_inputs and not on_host and not self._predicts
 
     def peak(self, *, output: bool) -> int:
         """Return the highest address that is used, bytes."""
@@ -130,6 +147,10 @@ class _Run:
                 if same:
                     self._memory[key] = known
             state, place, reached = known
+            if self._converts and any(name.startswith("mask") for name in timed.tape.inputs):
+                # The wide mask is there until its conversion in the first layer that needs it; then only the other.
+                reached += 2 * self._inputs.converted_masks(timed.tape.inputs)
+                self._converts = False
             peak = max(peak, reached)
         if output:
             peak = max(peak, self._output(Allocator(state), place))
@@ -189,7 +210,10 @@ class _Run:
 
     def _output(self, allocator: Allocator, place: Place) -> int:
         """The last norm (in place), the rows that are wanted, and their logits; return the peak."""
-        if place is _NOWHERE or not place[1]:
+        if self._batch.copies == 1:
+            # The inputs of the layers are not needed any more.
+            return 2 * self._inputs.state_bytes + self._inputs.rows_bytes + self._inputs.logits_bytes
+        if not place[1]:
             place = (allocator.allocate(self._inputs.state_bytes), self._inputs.state_bytes)
         allocator.allocate(self._inputs.rows_bytes)
         allocator.free(*place)

@@ -25,6 +25,8 @@ class Rule(Enum):
     bit, as the context filled."""
     ALL_CACHE_PAIRS = (10509, 11434)
     """Flash attention on CUDA takes every pair of cache types; before only some, and the CPU did the rest."""
+    KEPT_FOR_FUSION = (9425, 11258)
+    """The CUDA back end keeps tensors of mixtures of experts for its fused operations."""
     MIXED_INPUTS = (11258, 11434)
     """The graph has a branch for batches of text and pictures."""
 
@@ -38,6 +40,7 @@ class Era:
     few_outputs: bool | None
     reserved_scratch: bool | None
     all_cache_pairs: bool | None
+    kept_for_fusion: bool | None
     mixed_inputs: bool | None
 
     @property
@@ -48,6 +51,7 @@ class Era:
             self.few_outputs,
             self.reserved_scratch,
             self.all_cache_pairs,
+            self.kept_for_fusion,
             self.mixed_inputs,
         )
 
@@ -61,6 +65,7 @@ def era_of(build: int | None) -> Era:
         _holds(Rule.FEW_OUTPUTS, number),
         _holds(Rule.RESERVED_SCRATCH, number),
         _holds(Rule.ALL_CACHE_PAIRS, number),
+        _holds(Rule.KEPT_FOR_FUSION, number),
         _holds(Rule.MIXED_INPUTS, number),
     )
 

@@ -73,19 +73,28 @@ class GraphInputs:
             size += padded(FLOAT_BYTES * self._batch.graph.tokens)
         return size
 
-    def converted_masks(self, names: Iterable[str], *, first: bool) -> int:
-        """Return the F16 masks that older builds make of the F32 ones, on the first device."""
-        if not (self._batch.wide_masks and first and self._batch.graph.flash_attention):
-            return 0
+    def converted_masks(self, names: Iterable[str]) -> int:
+        """Return what the F16 masks take that older builds make of the F32 ones."""
         return sum(padded(self._mask_values(name) * 2) for name in names if name.startswith("mask"))
+
+    @property
+    def converts_masks(self) -> bool:
+        """Whether masks come as F32 although F16 is wanted."""
+        return self._batch.wide_masks and self._batch.graph.flash_attention
+
+    def host_size(self, name: str) -> int:
+        """Return the bytes of an input where it is filled in, in host memory."""
+        if name.startswith("mask") and self.converts_masks:
+            return padded(self._mask_values(name) * FLOAT_BYTES)
+        return self.size(name, first=True)
 
     def size(self, name: str, *, first: bool) -> int:
         """Return the bytes of an input of the layers, by its name."""
         model, graph = self._model, self._batch.graph
         match name.removesuffix(_SLIDING):
             case "mask":
-                narrow = graph.flash_attention and not (self._batch.wide_masks and first)
-                size = self._mask_values(name) * (2 if narrow else FLOAT_BYTES)
+                wide = not graph.flash_attention or (first and self.converts_masks and self._batch.copies > 1)
+                size = self._mask_values(name) * (FLOAT_BYTES if wide else 2)
             case "positions":
                 size = FLOAT_BYTES * graph.tokens * (4 if model.recurrence is not None else 1)
             case "key_rows":

@@ -58,7 +58,7 @@ async def _findings(panel: Panel, gpus: GpusSampled | None) -> AsyncIterator[Fin
     if catalog is not None:
         yield _finding("ok", "catalog", msg("The catalog is fine: {path}", path=panel.paths.catalog))
         for role in catalog.roles:
-            async for finding in _tier_findings(panel, role):
+            async for finding in _tier_findings(panel, role, gpus):
                 yield finding
     for finding in _gpu_findings(panel, gpus):
         yield finding
@@ -66,7 +66,7 @@ async def _findings(panel: Panel, gpus: GpusSampled | None) -> AsyncIterator[Fin
         yield finding
 
 
-async def _tier_findings(panel: Panel, role: str) -> AsyncIterator[FindingShape]:
+async def _tier_findings(panel: Panel, role: str, gpus: GpusSampled | None) -> AsyncIterator[FindingShape]:
     tier, profile = panel.tune.tier(role), panel.tune.draft(role)
     engine = await panel.run.find_engine(role)
     if engine.binary is None:
@@ -85,7 +85,16 @@ async def _tier_findings(panel: Panel, role: str) -> AsyncIterator[FindingShape]
             source=engine.binary.source,
         ),
     )
-    for found in await preflight.check(profile, tier, engine.binary, capabilities, panel.tune.models_dir):
+    findings = await preflight.check(
+        profile,
+        tier,
+        engine.binary,
+        capabilities,
+        panel.tune.models_dir,
+        gpus=gpus.samples if gpus else None,
+        environ=panel.environ,
+    )
+    for found in findings:
         word = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.INFO: "info"}[found.severity]
         fix = found.fixes[0].text if found.fixes else None
         yield _finding(word, found.code, msg("{role}: {problem}", role=role, problem=found.text), fix)

@@ -59,9 +59,6 @@ def read_pasted(text: str, tune: Tune, role: str, *, keep: bool = False, which: 
     elif profile.get("model") is None and draft.get("model") is not None:
         profile = profile.with_value("model", draft.get("model"))
         notes.append(msg("It names no model file; the one that is set stays."))
-    if imported.extra_arguments:
-        words = " ".join(imported.extra_arguments)
-        notes.append(msg("Kept as extra arguments, because the panel has no setting for them: {words}", words=words))
     if imported.port is not None and imported.port != tier.port:
         notes.append(
             msg(

@@ -45,7 +45,7 @@ class Panel:
         store = CatalogStore(self.paths.catalog, self.paths.template)
         self.tune = Tune(store, self.paths.models_dir, self.events, self.paths.data_dir)
         self.fleet = Fleet(self.events, self._api, self.paths.logs_dir)
-        self.run = Run(self.fleet, self.tune, self.paths, self.events, environ)
+        self.run = Run(self.fleet, self.tune, self.paths, self.events, environ, lambda: self.watch.gpus)
         self.watch = Watch(self.events, self.http, self.fleet.statuses, self._note_busy)
         self.converse = Converse(self.fleet, self._api, self.watch.meter, self.events)
 

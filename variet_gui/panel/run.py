@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from variet_gui.catalog.command import child_environment
@@ -14,7 +14,15 @@ from variet_gui.engine.fleet import Fleet
 from variet_gui.engine.launch import Launch, StartFailed
 from variet_gui.engine.probe import ProbeError, probe
 from variet_gui.engine.server import Server
-from variet_gui.events import EventStream, Failure, NoticeRaised, ParameterValue, ServerStatus
+from variet_gui.events import (
+    EventStream,
+    Failure,
+    GpusSampled,
+    NoticeRaised,
+    ParameterValue,
+    ServerStatus,
+    Severity,
+)
 from variet_gui.i18n import msg
 from variet_gui.panel.paths import Paths
 from variet_gui.panel.tune import Tune
@@ -33,12 +41,22 @@ class Engine:
 class Run:
     """Starts and stops tiers. One start or stop of a role at a time; the newest wish wins."""
 
-    def __init__(self, fleet: Fleet, tune: Tune, paths: Paths, events: EventStream, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        fleet: Fleet,
+        tune: Tune,
+        paths: Paths,
+        events: EventStream,
+        environ: Mapping[str, str],
+        gpus: Callable[[], GpusSampled | None],
+    ) -> None:
+        """`gpus` returns what the GPU sampler saw last, None while it has seen nothing."""
         self._fleet = fleet
         self._tune = tune
         self._paths = paths
         self._events = events
         self._environ = environ
+        self._gpus = gpus
         self._engines: dict[str, Engine] = {}
         self._on_cpu: set[str] = set()
 
@@ -81,15 +99,23 @@ class Run:
         """Use the embedded engine for `role` until the panel closes: the operator said "start on the CPU anyway"."""
         self._on_cpu.add(role)
 
-    async def start(self, role: str, overrides: Mapping[str, ParameterValue | None] | None = None) -> None:
+    async def start(
+        self,
+        role: str,
+        overrides: Mapping[str, ParameterValue | None] | None = None,
+        *,
+        fewer_gpus_will_do: bool = False,
+    ) -> None:
         """Start the tier with its draft (and `overrides` on top). Returns when it is ready.
+
+        With `fewer_gpus_will_do` it starts with the GPUs that are there, this once.
 
         Raises:
             StartFailed: it did not come up; the failure is in the error and in the server's status.
             KeyError: there is no such tier.
         """
         self._tune.tier(role)  # a role that does not exist is told before anything changes its state
-        await self._fleet.server(role).start_with(lambda: self._prepare(role, overrides or {}))
+        await self._fleet.server(role).start_with(lambda: self._prepare(role, overrides or {}, fewer_gpus_will_do))
         self._compare_devices(role)
 
     def _compare_devices(self, role: str) -> None:
@@ -98,7 +124,9 @@ class Run:
         if found is not None:
             self._events.publish(NoticeRaised(found.severity, msg("{role}: {problem}", role=role, problem=found.text)))
 
-    async def _prepare(self, role: str, overrides: Mapping[str, ParameterValue | None]) -> Launch:
+    async def _prepare(
+        self, role: str, overrides: Mapping[str, ParameterValue | None], fewer_gpus_will_do: bool
+    ) -> Launch:
         """Check everything that can be checked without touching a GPU, and put the launch together."""
         tier = self._tune.tier(role)
         engine = await self.find_engine(role)
@@ -115,10 +143,14 @@ class Run:
             self._tune.capabilities(role),
             self._tune.models_dir,
             {status.pid: status.role for status in self._fleet.statuses() if status.pid is not None},
+            gpus=gpus.samples if (gpus := self._gpus()) else None,
+            environ=self._environ,
+            fewer_gpus_will_do=fewer_gpus_will_do,
         )
         failure = preflight.blocking_failure(findings)
         if failure is not None:
             raise StartFailed(failure)
+        self._warn(role, findings)
         return Launch(
             command,
             child_environment(self._environ, command),
@@ -127,6 +159,14 @@ class Run:
             tier.port,
             tier.keep_running,
         )
+
+    def _warn(self, role: str, findings: Iterable[preflight.Finding]) -> None:
+        """Tell what a start is tried in spite of."""
+        for found in findings:
+            if found.severity is Severity.WARNING:
+                text = msg("{role}: {problem}", role=role, problem=found.text)
+                details = str(found.detail) if found.detail else ""
+                self._events.publish(NoticeRaised(found.severity, text, details, role, found.fixes))
 
     async def stop(self, role: str) -> None:
         """Stop the tier, or cancel its start. Returns when the process is gone."""

@@ -34,7 +34,7 @@ def role_named(panel: Panel, role: str) -> str:
     return role
 
 
-def overrides(settings: list[str]) -> dict[str, ParameterValue | None]:
+def override_values(settings: list[str]) -> dict[str, ParameterValue | None]:
     """Return the launch parameters of `--set KEY=VALUE ...`; an empty value unsets one.
 
     Raises:

@@ -103,6 +103,10 @@ class Bridge(CoreCalls):
         self.panel.run.allow_cpu(role)
         self.start(role)
 
+    def start_with_present_gpus(self, role: str) -> None:
+        """Start the tier with fewer GPUs than it expects, as the operator chose, this once."""
+        self.call(self.panel.run.start(role, fewer_gpus_will_do=True), failed=self._ignore_start_failure)
+
     def stop(self, role: str) -> None:
         """Stop the tier or cancel its start."""
         self.call(self.panel.run.stop(role))

@@ -234,8 +234,8 @@ class MainWindow(QMainWindow):
             self.show_page("log")
         elif fix.action == "restart" or (fix.action is None and fix.set_values):
             self._bridge.restart(role)
-        elif fix.action == "start_on_cpu":
-            self._bridge.start_on_cpu(role)
+        elif fix.action in ("start_on_cpu", "start_with_present_gpus"):
+            getattr(self._bridge, fix.action)(role)
         else:
             self.fix_asked.emit(role, fix)
 
@@ -295,4 +295,5 @@ class MainWindow(QMainWindow):
         bridge.catalog_changed.connect(self._catalog_changed)
         bridge.draft_changed.connect(self._draft_changed)
         bridge.notice_raised.connect(self.notices.add)
+        self.notices.fix_asked.connect(self._fix)
         bridge.answer_changed.connect(self._answer_changed)

@@ -6,6 +6,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import shiboken6
 from PySide6.QtCore import QObject
 
 from variet_gui.panel.projectors import fitting_projectors
@@ -49,7 +50,8 @@ class ModelHints(QObject):
 
         def found(fitting: tuple[str, ...]) -> None:
             self._projectors[asked] = fitting
-            if asked == self._wanted:
+            # The window may have been built anew meanwhile, in another language.
+            if asked == self._wanted and shiboken6.isValid(self._list):
                 self._list.set_projectors(fitting)
 
         self._bridge.call(asyncio.to_thread(fitting_projectors, *asked), done=found)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import shiboken6
 from PySide6.QtCore import QObject, QTimer
 from PySide6.QtWidgets import QInputDialog, QMessageBox, QWidget
 
@@ -50,6 +51,8 @@ class TuneTools(QObject):
 
     def show_outside(self) -> None:
         """Show the change from outside that waits for a decision, if there is one."""
+        if not shiboken6.isValid(self._banner):
+            return  # an answer that came after the window was built anew
         change = self._bridge.panel.tune.outside.change
         self._banner.show_change(change)
         if change is None:

@@ -158,6 +158,10 @@ class TunePage(TuneFrame):
         if status.role == self._role and self._bridge.panel.tune.catalog is not None:
             self._show_changes(status.role)
 
+    def _gpus_sampled(self, _: object) -> None:
+        if self._role is not None and self.isVisible():
+            self._hints.show_devices(self._role)
+
     def _with_role(self, do: Callable[[str], object]) -> None:
         # Without a catalog there is nothing to act on.
         catalog = self._bridge.panel.tune.catalog
@@ -198,7 +202,7 @@ class TunePage(TuneFrame):
         bridge.draft_changed.connect(self._draft_changed)
         bridge.catalog_changed.connect(self._hints.forget)
         bridge.catalog_changed.connect(self._refresh_soon.start)
-        bridge.gpus_sampled.connect(lambda _: self._role and self.isVisible() and self._hints.show_devices(self._role))
+        bridge.gpus_sampled.connect(self._gpus_sampled)
         bridge.server_changed.connect(self._server_changed)
 
 

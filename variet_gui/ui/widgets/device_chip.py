@@ -12,6 +12,8 @@ CHIP_HEIGHT = 28
 _TICK_PX = 12
 _PADDING = 9
 _RADIUS = 6
+_SLACK = 4
+"""What a text may be wider than its rounded measure says, px."""
 
 
 class Chip(QAbstractButton):
@@ -50,10 +52,11 @@ class Chip(QAbstractButton):
         return
 
     def sizeHint(self) -> QSize:
+        self.ensurePolished()  # the font is the style sheet's
         metrics = self.fontMetrics()
         words = metrics.horizontalAdvance(self.name)
         if self._address:
-            words += metrics.horizontalAdvance(self._address) + _PADDING
+            words += metrics.horizontalAdvance(self._address) + _PADDING + _SLACK
         return QSize(words + _TICK_PX + 5 + 2 * _PADDING, CHIP_HEIGHT)
 
     def paintEvent(self, _event: QPaintEvent) -> None:

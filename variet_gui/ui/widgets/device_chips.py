@@ -137,8 +137,13 @@ class DeviceChips(QWidget):
         return False
 
     def _drag_to(self, chip: Chip, where: QPoint) -> None:
+        mine = self._chips.index(chip)
         for position, other in enumerate(self._chips):
-            if other is not chip and other.geometry().contains(where):
+            if other is chip or not other.geometry().contains(where):
+                continue
+            # Past its middle only: a wide chip that gives way must not come back under the pointer.
+            beyond = where.x() - other.geometry().center().x()
+            if beyond * (position - mine) >= 0:
                 self._chips.remove(chip)
                 self._chips.insert(position, chip)
                 self._place()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Signal
-from PySide6.QtWidgets import QCheckBox, QDialog, QFileDialog, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QFileDialog, QPlainTextEdit, QVBoxLayout, QWidget
 
 from variet_gui.catalog.exporting import ExportFormat
 from variet_gui.i18n import Message, msg, tr
@@ -14,6 +14,7 @@ from variet_gui.ui.widgets.buttons import Button
 from variet_gui.ui.widgets.copy_button import CopyButton
 from variet_gui.ui.widgets.layout import label, row
 from variet_gui.ui.widgets.segments import Segments
+from variet_gui.ui.widgets.tick_box import TickBox
 
 FORMATS: dict[ExportFormat, Message] = {
     ExportFormat.SH: msg("Shell script (.sh)"),
@@ -42,7 +43,7 @@ class ExportDialog(QDialog):
         self.resize(_SIZE)
         self.formats = Segments([(each.value, str(text)) for each, text in FORMATS.items()])
         self.formats.set_accessible_names(tr("Format"))
-        self.everything = QCheckBox(tr("All tiers in one file"))
+        self.everything = TickBox(tr("All tiers in one file"))
         self.view = QPlainTextEdit()
         self.view.setReadOnly(True)
         self.view.setTabChangesFocus(True)

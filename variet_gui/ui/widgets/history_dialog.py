@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QLocale, QSize, Qt, Signal
 from PySide6.QtGui import QKeyEvent
-from PySide6.QtWidgets import QComboBox, QDialog, QHeaderView, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QHeaderView, QTreeWidget, QTreeWidgetItem, QVBoxLayout, QWidget
 
 from variet_gui.catalog.differences import Change
 from variet_gui.catalog.revisions import CURRENT, Revision
@@ -14,6 +14,7 @@ from variet_gui.i18n import Message, msg, ntr, tr
 from variet_gui.ui import icons, theme
 from variet_gui.ui.widgets.buttons import Button
 from variet_gui.ui.widgets.change_table import ChangeTable
+from variet_gui.ui.widgets.drop_down import DropDown
 from variet_gui.ui.widgets.layout import column, label, row
 from variet_gui.ui.widgets.setting_text import change_text
 
@@ -54,7 +55,7 @@ class HistoryDialog(QDialog):
         for section in range(3):
             header.setSectionResizeMode(section, QHeaderView.ResizeMode.ResizeToContents)
         header.resizeSection(3, 280)
-        self.other = QComboBox()
+        self.other = DropDown()
         self.other.setAccessibleName(tr("Compare with"))
         self.other.setMinimumContentsLength(24)
         self.table = ChangeTable(tr("What differs"))
@@ -107,6 +108,8 @@ class HistoryDialog(QDialog):
         if ids:
             self.list.setCurrentItem(self.list.topLevelItem(ids.index(chosen) if chosen in ids else 0))
             self._chose()
+            if chosen is None:
+                self.list.setFocus(Qt.FocusReason.OtherFocusReason)
         else:
             self.table.show_changes(())
             self.summary.setText("")
@@ -164,8 +167,8 @@ def _item(revision: Revision) -> QTreeWidgetItem:
 
 
 def _when(revision: Revision) -> str:
-    """Return the time of this place, to the minute, the same in every language."""
-    return QLocale.c().toString(revision.saved_at.astimezone().replace(tzinfo=None), "yyyy-MM-dd HH:mm")
+    """Return the time of this place, the same in every language."""
+    return QLocale.c().toString(revision.saved_at.astimezone().replace(tzinfo=None), "yyyy-MM-dd HH:mm:ss")
 
 
 def _title(revision: Revision) -> str:

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QPlainTextEdit, QVBoxLayout, QWidget
 
 from variet_gui.catalog.differences import Change
 from variet_gui.i18n import ntr, tr
 from variet_gui.ui import theme
 from variet_gui.ui.widgets.buttons import Button
 from variet_gui.ui.widgets.change_table import ChangeTable
+from variet_gui.ui.widgets.drop_down import DropDown
 from variet_gui.ui.widgets.layout import column, label, row
+from variet_gui.ui.widgets.tick_box import TickBox
 
 _SIZE = QSize(760, 620)
 _PAUSE_MS = 200
@@ -52,8 +54,8 @@ class ImportDialog(QDialog):
         self.text.setAccessibleName(tr("Command line"))
         self.text.setPlaceholderText("llama-server -m model.gguf -c 32768 -ngl 99 -ts 0.43,0.57 …")
         self.text.setFont(theme.mono_font())
-        self.keep = QCheckBox(tr("Keep the settings that it does not name"))
-        self.which = QComboBox()
+        self.keep = TickBox(tr("Keep the settings that it does not name"))
+        self.which = DropDown()
         self.which.setAccessibleName(tr("Which tier of the file"))
         self.which.hide()
         self.summary = label("", "quiet", wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtWidgets import QFrame, QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
 from variet_gui.events import NoticeRaised, Severity
@@ -16,10 +16,14 @@ from variet_gui.ui.widgets.layout import label, row
 
 _KEPT = 50
 _DETAILS_PX = 140
+_MOST_FIXES = 2
 
 
 class NoticeBar(QFrame):
     """Shows the newest notice that was not put away; hidden when there is none. Older ones follow after closing it."""
+
+    fix_asked = Signal(str, object)
+    """(role, `events.Fix`) that the operator pressed; the notice is put away."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -37,7 +41,11 @@ class NoticeBar(QFrame):
         self._details.setAccessibleName(tr("Details of the notice"))
         theme.mark(self._details, look="code")
         self._details.hide()
-        line = row(self._icon, self._text, self._count, self.details_button, self.copy_button, self.close_button)
+        self.fix_buttons = tuple(Button("", "quiet") for _ in range(_MOST_FIXES))
+        for position, button in enumerate(self.fix_buttons):
+            button.clicked.connect(lambda _=False, position=position: self._press_fix(position))
+        last = (self.details_button, self.copy_button, self.close_button)
+        line = row(self._icon, self._text, self._count, *self.fix_buttons, *last)
         line.setStretch(1, 1)
         line.setAlignment(self._icon, Qt.AlignmentFlag.AlignVCenter)
         box = QVBoxLayout(self)
@@ -91,6 +99,15 @@ class NoticeBar(QFrame):
         self.copy_button.setVisible(bool(notice.details))
         self.copy_button.set_text(tr("Copy"), f"{notice.text}\n{notice.details}")
         self.setAccessibleName(str(notice.text))
+        fixes = notice.fixes if notice.role is not None else ()
+        for position, button in enumerate(self.fix_buttons):
+            button.setVisible(position < len(fixes))
+            button.setText(str(fixes[position].text) if position < len(fixes) else "")
+
+    def _press_fix(self, position: int) -> None:
+        notice = self._waiting[-1]
+        self.dismiss()
+        self.fix_asked.emit(notice.role, notice.fixes[position])
 
     def _toggle_details(self) -> None:
         self._details.setVisible(self._details.isHidden())

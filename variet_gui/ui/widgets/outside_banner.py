@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGridLayout, QLabel, QScrollArea, QVBoxLayout, QWidget
 
 from variet_gui.catalog.differences import Conflict
 from variet_gui.i18n import ntr, tr
@@ -12,6 +12,7 @@ from variet_gui.ui import icons, theme
 from variet_gui.ui.widgets.buttons import Button
 from variet_gui.ui.widgets.layout import label, row
 from variet_gui.ui.widgets.setting_text import change_text, setting_flag, setting_name, setting_value
+from variet_gui.ui.widgets.tick_box import TickBox
 
 _DETAILS_PX = 170
 
@@ -30,7 +31,7 @@ class OutsideBanner(QFrame):
         super().__init__(parent)
         theme.mark(self, look="banner")
         self._change: OutsideChange | None = None
-        self._choices: dict[tuple[str, str], QCheckBox] = {}
+        self._choices: dict[tuple[str, str], TickBox] = {}
         self._icon = QLabel()
         self._text = label("", wrap=True)
         self.details_button = Button("", "quiet", "unfold")
@@ -46,7 +47,6 @@ class OutsideBanner(QFrame):
         self._scroll.setWidgetResizable(True)
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self._scroll.setMaximumHeight(_DETAILS_PX)
         self._scroll.hide()
         line = row(self._icon, self._text, self.details_button)
         line.setStretch(1, 1)
@@ -95,7 +95,7 @@ class OutsideBanner(QFrame):
         """Return the lines that say what differs."""
         return tuple(each.text() for each in self._scroll.findChildren(QLabel))
 
-    def choice(self, role: str, key: str) -> QCheckBox:
+    def choice(self, role: str, key: str) -> TickBox:
         """Return the box that takes theirs for one conflict.
 
         Raises:
@@ -133,10 +133,11 @@ class OutsideBanner(QFrame):
             if conflict is not None:
                 grid.addWidget(self._choice(conflict), position, 2)
         self._scroll.setWidget(inner)
+        self._scroll.setFixedHeight(min(_DETAILS_PX, inner.sizeHint().height()))
 
-    def _choice(self, conflict: Conflict) -> QCheckBox:
+    def _choice(self, conflict: Conflict) -> TickBox:
         ours, theirs = (setting_value(conflict.key, value) for value in (conflict.ours, conflict.theirs))
-        box = QCheckBox(tr("you set {ours}; take {theirs} instead", ours=ours, theirs=theirs).replace("&", "&&"))
+        box = TickBox(tr("you set {ours}; take {theirs} instead", ours=ours, theirs=theirs).replace("&", "&&"))
         name = setting_flag(conflict.key) or setting_name(conflict.key)
         box.setAccessibleName(f"{conflict.role} {name}: {box.text()}")
         self._choices[conflict.role, conflict.key] = box

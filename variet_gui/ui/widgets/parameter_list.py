@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
@@ -242,11 +243,18 @@ class ParameterList(QWidget):
         editor = each.editors[0]
         if isinstance(editor, SplitSlider):
             editor.set_model(self._model[0], self._values.get("n_gpu_layers"))
+            editor.set_order(_gpu_numbers(self._values.get("device")))
 
 
 def _advanced_parameters() -> list[Parameter]:
     companions = {key for host, key in COMPANIONS.items() if parameter(host).essential}
     return [p for p in PARAMETERS if not p.essential and p.key not in companions]
+
+
+def _gpu_numbers(devices: ParameterValue | None) -> tuple[int, ...]:
+    """Return the numbers of CUDA devices that are named in an order of their own; nothing where that is not told."""
+    found = [re.fullmatch(r"CUDA(\d+)", name) for name in str(devices or "").split(",")]
+    return tuple(int(match[1]) for match in found if match) if all(found) else ()
 
 
 def _unsupported(row: ParameterRow, capabilities: Capabilities | None) -> str:

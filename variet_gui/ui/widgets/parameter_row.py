@@ -70,7 +70,11 @@ class ParameterRow(QWidget):
         grid.setVerticalSpacing(2)
         grid.setColumnStretch(1, 1)
         grid.addWidget(holder, 0, 0, Qt.AlignmentFlag.AlignTop)
-        grid.addLayout(row(*self.editors, spacing=12), 0, 1)
+        side_by_side = row(*self.editors, spacing=12)
+        if companion is not None:
+            # What the editor has to say below itself leaves the companion where it is.
+            side_by_side.setAlignment(companion, Qt.AlignmentFlag.AlignTop)
+        grid.addLayout(side_by_side, 0, 1)
         grid.addWidget(self.revert, 0, 2, Qt.AlignmentFlag.AlignTop)
         grid.addWidget(self._note, 1, 1)
         grid.setRowMinimumHeight(0, ROW_HEIGHT - 4)

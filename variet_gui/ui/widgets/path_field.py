@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
 from PySide6.QtWidgets import QFileDialog, QWidget
 
 from variet_gui.catalog.parameter_types import Parameter
@@ -16,6 +16,9 @@ from variet_gui.ui.widgets.buttons import Button, IconButton
 from variet_gui.ui.widgets.layout import column, row
 from variet_gui.ui.widgets.parameter_editor import ParameterEditor
 from variet_gui.ui.widgets.unit_field import UnitField
+
+_LEAST_NAME = 60
+_LINK_PADDING = 14
 
 
 class PathField(ParameterEditor):
@@ -30,6 +33,7 @@ class PathField(ParameterEditor):
         self.button = IconButton("folder", tr("Choose a file"))
         self.setAcceptDrops(True)
         self.proposal = Button("", "link")
+        self.proposal.setMinimumWidth(40)  # a long name is cut rather than making every row as wide as itself
         self.proposal.hide()
         self._proposals: tuple[str, ...] = ()
         line = row(self.field, self.button, spacing=4)
@@ -69,8 +73,24 @@ class PathField(ParameterEditor):
         wanted = bool(self._proposals) and chosen not in {self._absolute(each) for each in self._proposals}
         self.proposal.setVisible(wanted and self.isEnabled())
         if wanted:
-            self.proposal.setText(tr("Use {file}: it fits this model", file=self._proposals[0]).replace("&", "&&"))
-            self.proposal.setToolTip("\n".join(self._proposals))
+            text = tr("Use {file}: it fits this model", file=self._proposals[0])
+            self.proposal.setAccessibleName(text)
+            self.proposal.setToolTip("\n".join([text, *self._proposals[1:]]))
+            self._write_proposal()
+
+    def _write_proposal(self) -> None:
+        """Write the proposal so that its words fit; the middle of a long name is cut."""
+        if not self._proposals:
+            return
+        metrics = self.proposal.fontMetrics()
+        words = metrics.horizontalAdvance(tr("Use {file}: it fits this model", file=""))
+        room = max(_LEAST_NAME, self.width() - words - _LINK_PADDING)
+        name = metrics.elidedText(self._proposals[0], Qt.TextElideMode.ElideMiddle, room)
+        self.proposal.setText(tr("Use {file}: it fits this model", file=name).replace("&", "&&"))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._write_proposal()
 
     def pick(self) -> QFileDialog:
         """Open the picker; it does not block."""

@@ -31,6 +31,7 @@ class SplitSlider(ParameterEditor):
         super().__init__(parameter, parent)
         self._layers: int | None = None
         self._n_gpu_layers = -1
+        self._order: tuple[int, ...] = ()
         self._showing = False
         self.slider = TrackSlider("gpu0", "gpu1")
         self.field = UnitField()
@@ -61,6 +62,12 @@ class SplitSlider(ParameterEditor):
     @property
     def gesture(self) -> object | None:
         return self.slider.gesture
+
+    def set_order(self, numbers: Sequence[int]) -> None:
+        """Say which GPU each part is for, where the devices are named in an order of their own."""
+        if tuple(numbers) != self._order:
+            self._order = tuple(numbers)
+            self.refresh()
 
     def controls(self) -> tuple[QWidget, ...]:
         return (self.slider, self.field)
@@ -111,15 +118,26 @@ class SplitSlider(ParameterEditor):
             return
         shares = self.shares()
         if shares:
-            words = [_share_words(share) for share in shares]
+            words = [self._share_words(share) for share in shares]
         else:
             total = sum(parts) or 1.0
             words = [
-                tr("{percent} % on GPU {index}", percent=f"{part / total * 100:.0f}", index=index)
+                tr("{percent} % on GPU {index}", percent=f"{part / total * 100:.0f}", index=self._gpu(index))
                 for index, part in enumerate(parts)
             ]
         self.left.setText(words[0])
         self.right.setText("  ·  ".join(words[1:]))
+
+    def _gpu(self, part: int) -> int:
+        return self._order[part] if part < len(self._order) else part
+
+    def _share_words(self, share: DeviceShare) -> str:
+        device = tr("the CPU") if share.device is None else tr("GPU {index}", index=self._gpu(share.device))
+        if share.has_output:
+            return ntr(
+                "{count} layer + output on {device}", "{count} layers + output on {device}", share.layers, device=device
+            )
+        return ntr("{count} layer on {device}", "{count} layers on {device}", share.layers, device=device)
 
     def _position(self, value: ParameterValue | None) -> int:
         parts = _parts(value)
@@ -154,12 +172,3 @@ def _parts(value: ParameterValue | None) -> tuple[float, ...]:
 def _first_share(parts: Sequence[float]) -> float | None:
     total = sum(parts)
     return parts[0] / total if total else None
-
-
-def _share_words(share: DeviceShare) -> str:
-    device = tr("the CPU") if share.device is None else tr("GPU {index}", index=share.device)
-    if share.has_output:
-        return ntr(
-            "{count} layer + output on {device}", "{count} layers + output on {device}", share.layers, device=device
-        )
-    return ntr("{count} layer on {device}", "{count} layers on {device}", share.layers, device=device)
