@@ -302,14 +302,14 @@ def extreme_values(choice: int) -> dict[str, object]:
 
 @pytest.mark.engine
 @pytest.mark.parametrize("choice", [0, 1, 2], ids=["smallest", "default", "largest"])
-def test_that_the_real_server_accepts_every_parameter(choice: int, llama_server: Path, tmp_path: Path) -> None:
+def test_that_the_real_server_accepts_every_parameter(choice: int, real_llama_server: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("{{ messages }}", encoding="utf-8")
     (tmp_path / "folder").mkdir()
     values = extreme_values(choice) | {"slot_save_path": "folder"}
     profile = LaunchProfile("fast", {key: check(parameter(key), value) for key, value in values.items()})
     command = build(
         profile,
-        program=[str(llama_server)],
+        program=[str(real_llama_server)],
         capabilities=current_build(),
         port=8081,
         alias="fast",
@@ -322,8 +322,8 @@ def test_that_the_real_server_accepts_every_parameter(choice: int, llama_server:
 
 
 @pytest.mark.engine
-def test_that_the_real_server_names_every_flag_we_emit(llama_server: Path) -> None:
-    done = subprocess.run([llama_server, "--help"], capture_output=True, text=True, timeout=60, check=True)
+def test_that_the_real_server_names_every_flag_we_emit(real_llama_server: Path) -> None:
+    done = subprocess.run([real_llama_server, "--help"], capture_output=True, text=True, timeout=60, check=True)
     words = set(re.findall(r"(?<![\w-])--?[A-Za-z][\w.-]*", done.stdout))
     for row in PARAMETERS:
         assert {row.short, row.flag, *row.negatives} <= words, row.key

@@ -33,8 +33,7 @@ from variet_gui.i18n import Message, msg
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|(^|_)KEY", re.IGNORECASE)
 """What the name of a variable looks like when its value is nobody else's business."""
 
-_ONCE_TWO_WORDS = frozenset({"lora_scaled"})
-"""Parameters that were a file and, as a word of its own, a number; today both are one word."""
+_ONCE_TWO_WORDS = frozenset({"lora_scaled"})  # a file and a number; today both are one word
 _PANEL_PASSES = frozenset({"--offline", "--metrics", "--slots", "--no-ui"})
 _OLD_NAMES = {"--no-webui": "--no-ui"}
 _THIS_COMPUTER = frozenset({HOST, "localhost"})
@@ -117,7 +116,7 @@ class ImportReader:
     def _read_flag(self, flag: str, following: list[str], inline: str | None) -> int:
         """Read one flag and return how many of the words behind it belong to it."""
         use, entry = flag_use(flag), left_out(flag)
-        if use is not None and self._takes_value(use):
+        if use is not None and _takes_value(use):
             return self._take_value(use, flag, following)
         if use is not None:
             self._take_switch(use, flag, on=inline is None or inline.casefold() not in FALSE_WORDS)
@@ -130,12 +129,6 @@ class ImportReader:
         self.extra += [flag, *values]
         self.note(msg("{flag} is not known to the panel; it was kept as an extra argument.", flag=flag))
         return len(values)
-
-    @staticmethod
-    def _takes_value(use: FlagUse) -> bool:
-        if use.removed is not None:
-            return use.removed.takes_value
-        return not use.negative and (use.parameter.kind is not Kind.SWITCH or use.parameter.switch_values is not None)
 
     def _take_switch(self, use: FlagUse, flag: str, on: bool) -> None:
         if use.removed is not None:
@@ -299,3 +292,9 @@ class ImportReader:
 
 def _is_number(word: str) -> bool:
     return re.fullmatch(r"-?\d*\.?\d+", word) is not None
+
+
+def _takes_value(use: FlagUse) -> bool:
+    if use.removed is not None:
+        return use.removed.takes_value
+    return not use.negative and (use.parameter.kind is not Kind.SWITCH or use.parameter.switch_values is not None)

@@ -11,11 +11,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from variet_gui.catalog import shell
+from variet_gui.catalog.parameters import flag_use
 
 _KEY = re.compile(r"(?P<indent>\s*(?:- )?)(?P<key>command|entrypoint|args|environment|env|image):(?P<rest>.*)")
+_COMMAND_KEYS = ("entrypoint", "command", "args")
 _INSTRUCTION = re.compile(r"(?P<key>ENTRYPOINT|CMD)\s+(?P<rest>\[.*\])\s*")
 _VARIABLE = re.compile(r"ENV\s+(?P<name>\w+)[= ](?P<value>.*)")
 _FLOW_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|\'((?:[^\']|\'\')*)\'|([^\s,\[\]"\'][^,\[\]]*)')
+_QUOTED = re.compile(r"([\"'])(.*?)\1\s*(?:#.*)?")
 _BLOCK_SCALAR = re.compile(r"[>|][+-]?\s*")
 _PAIR = re.compile(r"([A-Za-z_]\w*)\s*[:=]\s*(.*)")
 
@@ -31,7 +34,7 @@ class Container:
 
 
 def read_container(text: str) -> Container | None:
-    """Return the first service of `text` that is given flags, or None when `text` is no such file.
+    """Return the service of `text` that is given flags of llama-server, or None when `text` is no such file.
 
     Raises:
         ShellTextError: a quotation mark of its command is not closed.
@@ -40,14 +43,14 @@ def read_container(text: str) -> Container | None:
     dockerfile = _dockerfile(lines)
     if dockerfile is not None:
         return dockerfile
-    for number, line in enumerate(lines):
-        match = _KEY.fullmatch(line)
-        if match is None or match["key"] in ("environment", "env", "image"):
-            continue
-        container = _service(lines, number, _indent(line))
-        if any(word.startswith("-") for word in container.arguments):
-            return container
-    return None
+    services = [
+        _service(lines, number, _indent(line))
+        for number, line in enumerate(lines)
+        if (match := _KEY.fullmatch(line)) and match["key"] in _COMMAND_KEYS
+    ]
+    given_flags = [one for one in services if any(word.startswith("-") for word in one.arguments)]
+    named = [one for one in given_flags if "llama" in " ".join([one.image or "", *one.arguments[:1]])]
+    return next(iter([*named, *(one for one in given_flags if any(map(flag_use, one.arguments)))]), None)
 
 
 def _dockerfile(lines: Sequence[str]) -> Container | None:
@@ -83,7 +86,7 @@ def _service(lines: Sequence[str], number: int, indent: int) -> Container:
                 found.environment = dict(_pairs(below))
             case key:
                 parts[key] = _words(rest, below)
-    found.arguments = [word for key in ("entrypoint", "command", "args") for word in parts.get(key, [])]
+    found.arguments = [word for key in _COMMAND_KEYS for word in parts.get(key, [])]
     return found
 
 
@@ -137,9 +140,8 @@ def _split(text: str) -> list[str]:
 
 def _scalar(text: str) -> str:
     text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'":
-        return text[1:-1]
-    return re.sub(r"\s+#.*", "", text)
+    quoted = _QUOTED.fullmatch(text)
+    return quoted[2] if quoted else re.sub(r"\s+#.*", "", text)
 
 
 def _deep(line: str) -> int:
