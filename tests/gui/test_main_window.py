@@ -152,14 +152,24 @@ def test_that_the_fixes_of_a_failure_are_carried_out(qtbot: QtBot, bridge: FakeB
     smaller = Fix(msg("Halve the context"), {"ctx_size": 512})
     log, pick = Fix(msg("Show the log"), action="show_log"), Fix(msg("Choose"), action="pick_engine")
     cpu = Fix(msg("Start on the CPU anyway"), action="start_on_cpu")
-    failure = Failure("out_of_gpu_memory", msg("No memory"), fixes=(smaller, log, pick, cpu))
+    fewer = Fix(msg("Start with the GPUs that are there"), action="start_with_present_gpus")
+    failure = Failure("out_of_gpu_memory", msg("No memory"), fixes=(smaller, log, pick, cpu, fewer))
     bridge.show(ServerStatus("fast", ServerState.FAILED, failure=failure))
     for button in window.rail.cards["fast"].failure.buttons():
         button.click()
     assert bridge.panel.tune.draft("fast").get("ctx_size") == 512
-    assert bridge.asked == [("restart", "fast"), ("start_on_cpu", "fast")]
+    assert bridge.asked == [("restart", "fast"), ("start_on_cpu", "fast"), ("start_with_present_gpus", "fast")]
     assert window.stack.currentWidget() is window.page("log")
     assert handed_on == [("fast", pick)]
+
+
+def test_that_the_fix_of_a_notice_is_carried_out(qtbot: QtBot, bridge: FakeBridge) -> None:
+    window = make_window(qtbot, bridge)
+    fix = Fix(msg("Halve the context"), {"ctx_size": 512})
+    bridge.notice_raised.emit(NoticeRaised(Severity.WARNING, msg("fast: long"), "", "fast", (fix,)))
+    window.notices.fix_buttons[0].click()
+    assert bridge.panel.tune.draft("fast").get("ctx_size") == 512
+    assert bridge.asked == [("restart", "fast")]
 
 
 # ------------------------------------------------------------------------------------------------------- figures

@@ -287,6 +287,21 @@ def test_that_notices_queue_up_quietly_and_are_put_away_one_by_one(qtbot: QtBot)
     assert bar.isHidden()
 
 
+def test_that_a_notice_offers_its_fixes_and_goes_when_one_is_pressed(qtbot: QtBot) -> None:
+    bar = NoticeBar()
+    qtbot.addWidget(bar)
+    fixes = (Fix(msg("Use one slot"), {"parallel": 1}), Fix(msg("Choose"), action="pick_engine"))
+    bar.add(NoticeRaised(Severity.INFO, msg("Saved.")))
+    assert [button.isHidden() for button in bar.fix_buttons] == [True, True]
+    bar.add(NoticeRaised(Severity.WARNING, msg("fast: four slots."), "", "fast", fixes))
+    assert [button.text() for button in bar.fix_buttons] == ["Use one slot", "Choose"]
+    with qtbot.waitSignal(bar.fix_asked) as blocker:
+        bar.fix_buttons[1].click()
+    assert blocker.args == ["fast", fixes[1]]
+    assert bar.text() == "Saved."
+    assert [button.isHidden() for button in bar.fix_buttons] == [True, True]
+
+
 def test_that_every_button_of_a_card_has_a_name(qtbot: QtBot) -> None:
     shown = card(qtbot)
     for button in shown.findChildren(QPushButton):

@@ -106,12 +106,12 @@ def test_that_a_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
         (b"\xff\xfe{", "byte 0", "0xff", "UTF-8"),
         ("[]", "", "[]", "an object"),
         ('"text"', "", '"text"', "an object"),
-        ('{"tiers": NaN}', "", "NaN", "finite"),
-        ('{"tiers": 1e999}', "", "1e999", "finite"),
-        ('{"title": "a", "title": "b"}', "", '"title" twice', "each name once"),
-        ('{"deep": ' + "[" * 200 + "]" * 200 + "}", "", "brackets", "JSON"),
-        ("[" * 100_000, "", "brackets", "JSON"),
-        ('{"big": ' + "9" * 5000 + "}", "", "999", "not so long"),
+        ('{"tiers": NaN}', "line 1, column 11", "NaN", "finite"),
+        ('{"title": "NaN 1e999",\n "tiers": 1e999}', "line 2, column 11", "1e999", "finite"),
+        ('{"title": "a", "title": "b"}', "line 1, column 16", '"title" twice', "each name once"),
+        ('{"deep": ' + "[" * 200 + "]" * 200 + "}", "line 1, column 109", "brackets", "JSON"),
+        ("[" * 100_000, "line 1, column 101", "brackets", "JSON"),
+        ('{"big": ' + "9" * 5000 + "}", "line 1, column 9", "999", "not so long"),
         ({}, "tiers", "missing", "may not be left out"),
         ({"tiers": []}, "tiers", "[]", "at least 1"),
         ({"tiers": {}}, "tiers", "{}", "a list"),
@@ -357,14 +357,35 @@ def loads_or_is_refused(content: bytes) -> None:
             assert CatalogStore(store.path, store.path).load() == catalog
             return
         assert store.path.read_bytes() == content
+        assert [entry.name for entry in Path(folder).iterdir()] == [store.path.name]
         assert refused.found
         assert str(refused.allowed)
-        assert refused.message.english
+        assert str(store.path) in refused.message.english
+        if refused.where:
+            assert refused.where in refused.message.english
+        else:  # the whole file is something else
+            assert not isinstance(json.loads(content), dict)
 
 
 @given(mutated())
 def test_that_any_change_of_the_json_loads_or_is_refused_with_a_place(data: object) -> None:
     loads_or_is_refused(json.dumps(data).encode())
+
+
+@given(_JSON)
+def test_that_any_json_at_all_loads_or_is_refused(data: object) -> None:
+    loads_or_is_refused(json.dumps(data).encode())
+
+
+@given(mutated(), st.data())
+def test_that_a_name_said_twice_is_found(data: object, more: st.DataObject) -> None:
+    text = json.dumps(data, indent=2)
+    lines = text.splitlines()
+    names = [number for number, line in enumerate(lines) if line.rstrip().endswith(",") and '": ' in line]
+    if names:
+        number = more.draw(st.sampled_from(names))
+        lines.insert(number, lines[number])
+    loads_or_is_refused("\n".join(lines).encode())
 
 
 @given(st.sampled_from(["engine_models.json", "demo_models.json"]), st.data())

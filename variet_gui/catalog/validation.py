@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from variet_gui.catalog.json_places import line_and_column, place_of_depth, place_of_double_name, place_of_word
 from variet_gui.catalog.launch_checks import checked_parameter, checked_tier
 from variet_gui.catalog.parameter_values import shown
 from variet_gui.catalog.refusal import CatalogError, path_inside
@@ -64,10 +65,12 @@ def check_catalog(data: dict[str, Any], file: Path) -> Catalog:
 class _UnusableJsonError(ValueError):
     """Found while parsing, where the file is not known."""
 
-    def __init__(self, found: str, allowed: Message) -> None:
+    def __init__(self, found: str, allowed: Message, word: str | None = None) -> None:
         super().__init__(found)
         self.found = found
         self.allowed = allowed
+        self.word = word
+        """As it stands in the text; None: a name that an object says twice."""
 
 
 def _parse(content: bytes, file: Path) -> dict[str, Any]:
@@ -85,16 +88,23 @@ def _parse(content: bytes, file: Path) -> dict[str, Any]:
         )
         _check_depth(data)
     except json.JSONDecodeError as error:
-        where = tr("line {line}, column {column}", line=error.lineno, column=error.colno)
         rest = text[error.pos :].split("\n", 1)[0][:40]
-        raise CatalogError(file, where, shown(rest) if rest.strip() else tr("the end of a line"), json_text) from error
+        found = shown(rest) if rest.strip() else tr("the end of a line")
+        raise CatalogError(file, _where(text, error.pos), found, json_text) from error
     except _UnusableJsonError as error:
-        raise CatalogError(file, "", error.found, error.allowed) from error
+        place = place_of_double_name(text) if error.word is None else place_of_word(text, error.word)
+        raise CatalogError(file, _where(text, place), error.found, error.allowed) from error
     except RecursionError as error:
-        raise CatalogError(file, "", tr("too many brackets within each other"), json_text) from error
+        where = _where(text, place_of_depth(text, DEEPEST))
+        raise CatalogError(file, where, tr("too many brackets within each other"), json_text) from error
     if not isinstance(data, dict):
         raise CatalogError(file, "", shown(data), msg("an object in braces that holds a list of tiers"))
     return data
+
+
+def _where(text: str, position: int) -> str:
+    line, column = line_and_column(text, position)
+    return tr("line {line}, column {column}", line=line, column=column)
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -108,19 +118,19 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _no_constant(name: str) -> float:
-    raise _UnusableJsonError(name, msg("a finite number"))
+    raise _UnusableJsonError(name, msg("a finite number"), name)
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise _UnusableJsonError(text[:40], msg("a finite number"))
+        raise _UnusableJsonError(text[:40], msg("a finite number"), text)
     return number
 
 
 def _integer(text: str) -> int:
     if len(text) > 300:
-        raise _UnusableJsonError(text[:40] + "…", msg("a number that is not so long"))
+        raise _UnusableJsonError(text[:40] + "…", msg("a number that is not so long"), text)
     return int(text)
 
 

@@ -7,7 +7,7 @@ JSON lines' worth of one document, newest last, with the fingerprint that it dep
 from __future__ import annotations
 
 import json
-import os
+import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -74,12 +74,18 @@ class DeviceCalibration:
     margin_mib: float = 0.0
     """Added after an out-of-memory that was not foreseen."""
 
-    def uncertainty_mib(self, compute_mib: float) -> float:
-        """Return by how much the sum for this device may be off."""
+    def uncertainty_mib(self, compute_mib: float, *, measured: bool = True) -> float:
+        """Return by how much the sum for this device may be off.
+
+        Args:
+            compute_mib: its compute buffer.
+            measured: there is an overhead beside the buffers at all.
+        """
         buffers = self.residual_mib
         if buffers is None:
             buffers = 2 * EXACT_MIB + max(COMPUTE_MIB, COMPUTE_SHARE * compute_mib)
-        return float((max(buffers, _FEWEST_MIB) ** 2 + self.overhead_spread_mib**2) ** 0.5 + self.margin_mib)
+        spread = self.overhead_spread_mib if measured else 0.0
+        return math.hypot(max(buffers, _FEWEST_MIB), spread) + self.margin_mib
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +169,7 @@ def save(path: Path, calibration: Calibration) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".new")
     temporary.write_text(calibration.as_json(), encoding="utf-8")
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def _worst(observation: Observation) -> float | None:

@@ -8,7 +8,7 @@ layers it has. Sources: `src/llama-context.cpp` (sched_reserve, graph_reserve, g
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -102,9 +102,7 @@ class _Timed:
 class _Run:
     """One device, from its inputs to its last layer."""
 
-    def __init__(
-        self, programme: Programme, tapes: Sequence[_Timed], *, first: bool, on_host: bool = False
-    ) -> None:
+    def __init__(self, programme: Programme, tapes: Sequence[_Timed], *, first: bool, on_host: bool = False) -> None:
         self._tapes, self._first = tapes, first
         self._model, self._batch = programme._model, programme._batch
         self._inputs, self._memory = programme._inputs, programme._memory
@@ -127,6 +125,7 @@ class _Run:
         self._brings_state = (on_host or self._batch.copies == 1) and not self._predicts
         self._brings_twice = self._batch.dry_run and self._brings_state and not first and bool(tapes)
         self._early: dict[int, Place] = {}
+        self._brought: list[Place] = []
         self._mixed = first and self._batch.mixed_inputs and not on_host and not self._predicts
 
     def peak(self, *, output: bool) -> int:
@@ -135,9 +134,10 @@ class _Run:
         place = self._begin(allocator)
         peak, state = allocator.peak, allocator.state
         for index, timed in enumerate(self._tapes):
-            if timed.away and place[1]:
-                # The states have gone on to the next device.
-                state, place = _without(state, place), _NOWHERE
+            if timed.away and self._brought:
+                # Layers of other devices begin: the states have gone on to them, and no input is needed any more.
+                state, place = _without(state, [place, *self._brought]), _NOWHERE
+                self._brought.clear()
             # What a break brings may be for later layers.
             same = len(timed.tape.parts) == 1 or self._there.issuperset(self._names)
             key = (id(timed.tape), timed.cells, state, place)
@@ -194,7 +194,7 @@ class _Run:
             if number:
                 self._bring(index, number, allocator)
             play(part.events, allocator, slots, cells)
-        return allocator.state, slots[tape.exit_slot], allocator.peak
+        return allocator.state, slots.get(tape.exit_slot, _NOWHERE), allocator.peak
 
     def _bring(self, index: int, number: int, allocator: Allocator, *, only_first: bool = False) -> None:
         """Copy the inputs of the run that begins with this part of this layer, and ends before the next break."""
@@ -202,7 +202,8 @@ class _Run:
             tape = timed.tape
             for name in tape.parts[number].inputs:
                 if name not in self._there:
-                    allocator.allocate(self._inputs.size(name, first=self._first))
+                    size = self._inputs.size(name, first=self._first)
+                    self._brought.append((allocator.allocate(size), size))
                     self._there.add(name)
             if number + 1 < len(tape.parts):
                 return
@@ -221,7 +222,9 @@ class _Run:
         return allocator.peak
 
 
-def _without(state: State, place: Place) -> State:
+def _without(state: State, places: Iterable[Place]) -> State:
     allocator = Allocator(state)
-    allocator.free(*place)
+    for place in places:
+        if place[1]:
+            allocator.free(*place)
     return allocator.state

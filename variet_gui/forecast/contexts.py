@@ -76,7 +76,7 @@ class Contexts:
         """Return the buffers of all contexts; what is not known of the era is taken to be `assume`."""
         batch = self._batch(era, assume=assume)
         total = self._context(batch, self._plan.steps, self._plan.host_steps, self._model.trunk_layers)
-        if self._settings.predicts and self._model.prediction_layers:
+        if self._settings.predicts and self._model.prediction_layers and not self._dry_run:
             more = self._prediction(batch)
             total = ComputeBytes(
                 tuple(one + other for one, other in zip(total.devices, more.devices, strict=True)),

@@ -132,7 +132,9 @@ class LayerGraph(Graph):
         cached_keys = self._cached(key_cache, layer.key_width, settings.key_type)
         cached_values = self._cached(value_cache, layer.value_width, settings.value_type)
         attend = self._flash if settings.flash_attention else self._softmax
-        result = attend(self.view(self.view(queries, queries.shape), queries.shape), cached_keys, cached_values, sliding)
+        result = attend(
+            self.view(self.view(queries, queries.shape), queries.shape), cached_keys, cached_values, sliding
+        )
         self.expand(result)
         return self._turn(result, value_turn, f"rotation_v{sliding}") if value_turn else result
 
@@ -149,9 +151,7 @@ class LayerGraph(Graph):
         flat = self.view(tensor, (size, rows // size))
         return self.view(self.add(Op.MATRIX, flat.shape, self.input(name), flat), tensor.shape)
 
-    def _remember(
-        self, keys: Tensor, key_cache: Tensor, values: Tensor, value_cache: Tensor, sliding: str
-    ) -> None:
+    def _remember(self, keys: Tensor, key_cache: Tensor, values: Tensor, value_cache: Tensor, sliding: str) -> None:
         layer, tokens = self.layer, self.settings.tokens
         key_rows, value_rows = self.input(f"key_rows{sliding}"), self.input(f"value_rows{sliding}")
         self.expand(self.store(key_cache, self.view(keys, (layer.key_width, tokens)), key_rows))
@@ -170,9 +170,7 @@ class LayerGraph(Graph):
     def _flash(self, queries: Tensor, keys: Tensor, values: Tensor, sliding: str) -> Tensor:
         layer, settings = self.layer, self.settings
         width = layer.heads * layer.value_length
-        result = self.add(
-            Op.ATTENTION, (width, settings.tokens), queries, keys, values, self.input(f"mask{sliding}")
-        )
+        result = self.add(Op.ATTENTION, (width, settings.tokens), queries, keys, values, self.input(f"mask{sliding}"))
         if settings.scratch:
             parts = ((settings.key_type, layer.key_width), (settings.value_type, layer.value_width))
             result.cell_bytes = sum(2 * settings.streams * numbers for kind, numbers in parts if kind != "f16")
@@ -266,9 +264,7 @@ class LayerGraph(Graph):
         convolved = self.add(Op.OTHER, (sizes.channels, tokens), joined, self.weight("ssm_conv1d.weight"))
         convolved = self.unary(convolved)
         narrow = (sizes.state * sizes.groups, tokens)
-        query, key, value = (
-            self.view(convolved, shape) for shape in (narrow, narrow, (sizes.inner, tokens))
-        )
+        query, key, value = (self.view(convolved, shape) for shape in (narrow, narrow, (sizes.inner, tokens)))
         query, key = self.unary(self.norm(query, None)), self.unary(self.norm(key, None))
         states = settings.snapshots * sizes.state * settings.sequences
         result = self.add(Op.OTHER, (sizes.inner, tokens + states), query, key, value, decay, beta, state)

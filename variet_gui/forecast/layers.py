@@ -84,9 +84,11 @@ def _compile(model: ModelShape, settings: GraphSettings, step: Step) -> Tape:
         comes_normed=step.comes_normed,
     )
     build = _prediction if step.predicts else _BUILDERS.get(model.architecture, _standard)
-    exit_ = build(graph)
-    graph.expand(exit_)
-    nodes, entrance = graph.nodes, graph.entrance
+    result = build(graph)
+    graph.expand(result)
+    nodes = graph.nodes
+    entrance: Tensor | None = graph.entrance
+    exit_: Tensor | None = result
     if step.part is not Part.WHOLE:
         away = _away(nodes, norms=step.norms_away)
         if step.part is Part.AT_HOME:
@@ -95,7 +97,7 @@ def _compile(model: ModelShape, settings: GraphSettings, step: Step) -> Tape:
         elif away:
             members = {id(node) for node in away}
             nodes = [node for node in nodes if id(node) in members or id(node.base) in members]
-            entrance, exit_ = None, away[-1]
+            entrance = exit_ = None
     parts, pins = split(nodes), dict[int, list[Tensor]]()
     if settings.fused and model.experts:
         for part in parts:
@@ -132,9 +134,7 @@ def _gated_attention(graph: LayerGraph, tensor: Tensor) -> Tensor:
     queries = graph.norm(graph.view(both, (width, tokens)), "attn_q_norm")
     keys = graph.norm(graph.view(keys, keys.shape), "attn_k_norm")
     gate = graph.add(Op.OTHER, (width, tokens), graph.view(both, (width, tokens)))
-    result = graph.attention(
-        graph.rope(queries), graph.rope(keys), graph.view(values, values.shape), order="qvk"
-    )
+    result = graph.attention(graph.rope(queries), graph.rope(keys), graph.view(values, values.shape), order="qvk")
     result = graph.add(Op.MULTIPLY, result.shape, result, graph.unary(gate))
     return graph.linear("attn_output", result, graph.model.width)
 

@@ -1,7 +1,7 @@
 """Who runs what: the layers of a model on the devices of one start, with the weights that have to be fetched.
 
-Source: `ggml/src/ggml-backend.cpp` (ggml_backend_sched_backend_id_from_cur: work with weights in host memory goes to the
-first GPU when the batch is large enough), `src/llama-context.cpp` (pipeline parallelism), b11434.
+Source: `ggml/src/ggml-backend.cpp` (ggml_backend_sched_backend_id_from_cur: work with weights in host memory
+goes to the first GPU when the batch is large enough), `src/llama-context.cpp` (pipeline parallelism), b11434.
 """
 
 from __future__ import annotations

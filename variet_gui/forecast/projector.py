@@ -2,8 +2,8 @@
 
 Sources: `tools/mtmd/clip.cpp` (load_hparams, warmup, build_vit, build_attn, build_ffn), `tools/mtmd/clip-model.h`
 (set_limit_image_tokens, set_warmup_n_tokens), `tools/mtmd/models/gemma4v.cpp`, `qwen3vl.cpp`, `siglip.cpp`, b11434.
-Checked at warm-up against a published log of Qwen 3.5 (248.10 MiB, the same)
-and one of Gemma 4 on an older build (140.50 MiB, 10 less).
+The same figures as b11434 prints at warm-up: Gemma 4 150.63 MiB (an older
+build took 140.50), Qwen 3.5 248.10 MiB.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def projector_bytes(header: GgufHeader, *, image_max_tokens: int | None, micro_b
     largest = image_max_tokens or kind.largest_tokens
     if projector_type(header) == "gemma4v":
         largest = min(largest, micro_batch)
-    sides = [math.isqrt(tokens) * patch * merge for tokens in (kind.warmup_tokens, largest)]
+    tried = min(kind.warmup_tokens, largest)
+    sides = [math.isqrt(tokens) * patch * merge for tokens in (tried, largest)]
     encode, later = (_encode(header, side, patch) for side in sides)
     return ProjectorBytes(weights, encode, max(encode, later))
 

@@ -238,12 +238,10 @@ def _attention(header: GgufHeader, count: int, recurrence: Recurrence | None) ->
     if recurrence is not None and prefix in _GATED_DELTA_NET:
         marked = header.metadata.get(f"{prefix}.attention.recurrent_layers")
         interval = header.number("full_attention_interval") or 4
-        return tuple(
-            Attention.RECURRENT
-            if (bool(marked[index]) if _is_list(marked, count) else index < trunk and (index + 1) % interval != 0)
-            else Attention.FULL
-            for index in range(count)
-        )
+        recurrent = [index < trunk and (index + 1) % interval != 0 for index in range(count)]
+        if isinstance(marked, tuple) and len(marked) >= count:
+            recurrent = [bool(mark) for mark in marked[:count]]
+        return tuple(Attention.RECURRENT if entry else Attention.FULL for entry in recurrent)
     if not header.number("attention.sliding_window"):
         return (Attention.FULL,) * count
     pattern = header.metadata.get(f"{prefix}.attention.sliding_window_pattern")
@@ -289,10 +287,6 @@ def _alike(tensors: Mapping[str, GgufTensor]) -> bool:
         tensor = tensors.get(f"{name}.weight")
         forms.add((tensor.type, tensor.shape[:2]) if tensor is not None else None)
     return len(forms) == 1 and None not in forms
-
-
-def _is_list(value: object, count: int) -> bool:
-    return isinstance(value, tuple) and len(value) >= count
 
 
 def _rows(tensors: Mapping[str, GgufTensor], name: str) -> int:

@@ -8,7 +8,7 @@ A layer's graph (`graph.Graph`) is compiled once; the tape is replayed with the 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from variet_gui.forecast.allocator import Allocator, padded
@@ -19,6 +19,8 @@ Event: TypeAlias = tuple[int, int, int, int]
 ALLOCATE, FREE = 0, 1
 ENTRANCE = 0
 """Slot of what the layer before left."""
+NOTHING = -1
+"""Slot of a result that does not stay."""
 
 Place: TypeAlias = tuple[int, int]
 """(offset, size) in the compute buffer."""
@@ -68,7 +70,12 @@ def replay(events: Iterable[Event], allocator: Allocator, slots: dict[int, Place
 
 
 def compile_tape(
-    parts: Sequence[Sequence[Tensor]], entrance: Tensor | None, exit_: Tensor, pins: Pins, *, entrance_stays: bool
+    parts: Sequence[Sequence[Tensor]],
+    entrance: Tensor | None,
+    exit_: Tensor | None,
+    pins: Pins,
+    *,
+    entrance_stays: bool,
 ) -> Tape:
     """Return the tape of a layer.
 
@@ -76,7 +83,7 @@ def compile_tape(
         parts: the nodes in the order of their computation, cut at the breaks. Nodes of the CPU stand where they are
             computed; the cut behind them is the caller's.
         entrance: what the layer before left; None: it does not go on from there.
-        exit_: what goes on to the next layer.
+        exit_: what goes on to the next layer; None: all results go to other devices and leave nothing here.
         pins: what is kept longer than its last use (the CUDA back end fuses operations).
         entrance_stays: the entrance is an input that exists in several copies: it is neither freed nor overwritten.
     """
@@ -108,7 +115,7 @@ class _Compiler:
         self,
         parts: Sequence[Sequence[Tensor]],
         entrance: Tensor | None,
-        exit_: Tensor,
+        exit_: Tensor | None,
         pins: Pins,
         *,
         entrance_stays: bool,
@@ -127,10 +134,20 @@ class _Compiler:
         for part in self._nodes:
             for node in part:
                 self._count(node)
-        self._uses[id(self._exit)] = self._uses.get(id(self._exit), 0) + 1  # by the next layer
-        parts = tuple(self._part(part) for part in self._nodes)
+        if self._exit is not None:
+            self._uses[id(self._exit)] = self._uses.get(id(self._exit), 0) + 1  # by the next layer
+        parts = [self._part(part) for part in self._nodes]
         inputs = frozenset(name for part in parts for name in part.inputs)
-        return Tape(parts, self._slot[id(self._exit)], inputs)
+        if self._exit is not None:
+            if id(self._exit) not in self._slot:
+                # Computed elsewhere: a copy comes back.
+                self._events = []
+                self._allocate(self._exit)
+                parts.append(Part((), (), tuple(self._events)))
+            return Tape(tuple(parts), self._slot[id(self._exit)], inputs)
+        leaving = tuple((FREE, slot, 0, 0) for slot in self._slot.values())
+        parts[-1] = replace(parts[-1], events=parts[-1].events + leaving)
+        return Tape(tuple(parts), NOTHING, inputs)
 
     def _count(self, node: Tensor) -> None:
         if node.base is not None:

@@ -85,7 +85,7 @@ class DeviceForecast:
             return Verdict.DOES_NOT_FIT
         if not self.complete:
             return Verdict.UNKNOWN
-        return Verdict.FITS if left >= self.uncertainty_mib + RESERVE_MIB else Verdict.TIGHT
+        return Verdict.FITS if left >= max(self.uncertainty_mib, RESERVE_MIB) else Verdict.TIGHT
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +102,10 @@ class HostForecast:
     """At most (`--cache-ram`); 0: off."""
     checkpoints_mib: float
     """At most, all slots."""
+
+
+NO_HOST = HostForecast(0.0, None, None, 0.0, 0.0, 0.0)
+"""Where nothing could be forecast."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Where every tensor of a model goes, and what it takes there.
 
 Sources: `src/llama-model.cpp` (load_tensors), `src/llama-model-loader.cpp` (create_tensor, overrides),
-`ggml/src/ggml-cuda/ggml-cuda.cu` (ggml_backend_cuda_buffer_type_get_alloc_size: rows of quantised matrices are padded to
-512 values, once per tensor), b11434.
+`ggml/src/ggml-cuda/ggml-cuda.cu` (ggml_backend_cuda_buffer_type_get_alloc_size: rows of quantised matrices are
+padded to 512 values, once per tensor), b11434.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtWidgets import QWidget
 
 from variet_gui.catalog import command
@@ -168,6 +168,17 @@ class TunePage(TuneFrame):
         if catalog is not None and self._role in catalog.roles:
             do(self._role)
 
+    def _advanced_shown(self, shown: bool) -> None:
+        self.refresh()
+        if shown:
+            # What was unfolded lies below the edge of the page: without this the button seems to do nothing.
+            QTimer.singleShot(0, self, self._bring_advanced_up)
+
+    def _bring_advanced_up(self) -> None:
+        if self.list.sections:
+            bar = self.list_scroll.verticalScrollBar()
+            bar.setValue(self.list.sections[0].mapTo(self.list_scroll.widget(), QPoint(0, 0)).y())
+
     def _find(self) -> None:
         self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.search.selectAll()
@@ -178,7 +189,7 @@ class TunePage(TuneFrame):
         self.list.revert_asked.connect(self._revert)
         self.search.textChanged.connect(self.list.set_filter)
         self.advanced.clicked.connect(lambda: self.list.open_advanced(not self.list.advanced_open))
-        self.list.advanced_shown.connect(lambda _: self.refresh())
+        self.list.advanced_shown.connect(self._advanced_shown)
         self.revert.clicked.connect(self._revert_all)
         self.save.clicked.connect(lambda: self._role and bridge.save(self._role))
         self.save_and_restart.clicked.connect(lambda: self._role and bridge.save_and_restart(self._role))
