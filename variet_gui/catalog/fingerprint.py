@@ -84,7 +84,19 @@ class Fingerprint:
 
     def as_json(self) -> str:
         """Return it as one line."""
-        document: dict[str, Any] = {"schema": SCHEMA, **asdict(self)}
+        document: dict[str, Any] = {
+            "schema": SCHEMA,
+            "model": None if self.model is None else asdict(self.model),
+            "projector": None if self.projector is None else asdict(self.projector),
+            "parameters": dict(self.parameters),
+            "extra_arguments": self.extra_arguments,
+            "binary_sha256": self.binary_sha256,
+            "build": self.build,
+            "driver": self.driver,
+            "gpus": [asdict(gpu) for gpu in self.gpus],
+            "host": self.host,
+            "environment": dict(self.environment),
+        }
         return json.dumps(document, separators=(",", ":"), sort_keys=True)
 
     @classmethod
@@ -247,7 +259,7 @@ def _file(entry: object) -> FileIdentity | None:
     return FileIdentity(**_known(FileIdentity, entry)) if isinstance(entry, dict) else None
 
 
-def _known(kind: type[FileIdentity] | type[GpuIdentity], entry: Mapping[str, Any]) -> dict[str, Any]:
+def _known(kind: type[FileIdentity | GpuIdentity], entry: Mapping[str, Any]) -> dict[str, Any]:
     names = {part.name for part in fields(kind)}
     return {key: value for key, value in entry.items() if key in names}
 

@@ -10,12 +10,16 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from variet_gui.events import DeviceBuffers
+from variet_gui.forecast.values import Forecast
+
 SCHEMA = 1
 MOST_OBSERVATIONS = 200
+COMPONENTS = ("weights", "context", "compute", "projector")
 
 OVERHEAD_MIB = 330.0
 """CUDA context and libraries where nothing was measured. Published: 113 to 153 on idle cards, 330 with cuBLAS, 500 to
@@ -125,7 +129,7 @@ class Calibration:
     def as_json(self) -> str:
         """Return it as a document."""
         return json.dumps(
-            {"schema": SCHEMA, "observations": [asdict(observation) for observation in self.observations]}, indent=1
+            {"schema": SCHEMA, "observations": [_plain(observation) for observation in self.observations]}, indent=1
         )
 
     @classmethod
@@ -170,6 +174,59 @@ def save(path: Path, calibration: Calibration) -> None:
     temporary = path.with_name(path.name + ".new")
     temporary.write_text(calibration.as_json(), encoding="utf-8")
     temporary.replace(path)
+
+
+def observations(
+    forecast: Forecast,
+    buffers: Iterable[DeviceBuffers],
+    used_mib: Mapping[str, float],
+    *,
+    at: float,
+    fingerprint: Mapping[str, Any] | None = None,
+    out_of_memory: bool = False,
+) -> tuple[Observation, ...]:
+    """Return what a start teaches, one observation for each device of the forecast that the server spoke of.
+
+    Args:
+        forecast: what was expected.
+        buffers: what the server's own log says that it allocated.
+        used_mib: what its process holds on each device by NVML, once ready; missing where that was not seen.
+        at: Unix time.
+        fingerprint: what it depended on, as JSON values.
+        out_of_memory: the start ran out of memory although the forecast said that it fits.
+    """
+    said = {part.device: part for part in buffers}
+    result = []
+    for device in forecast.devices:
+        part = said.get(device.name)
+        if part is None and not out_of_memory:
+            continue
+        expected = _known(device.weights_mib, device.context_mib, device.compute_mib, device.projector_mib)
+        server = (
+            _known(part.weights_mib, part.context_mib, part.compute_mib, part.projector_mib) if part is not None else {}
+        )
+        result.append(
+            Observation(
+                device.name, at, expected, server, used_mib.get(device.name), out_of_memory, dict(fingerprint or {})
+            )
+        )
+    return tuple(result)
+
+
+def _known(*parts: float | None) -> dict[str, float]:
+    return {name: part for name, part in zip(COMPONENTS, parts, strict=True) if part is not None}
+
+
+def _plain(observation: Observation) -> dict[str, Any]:
+    return {
+        "device": observation.device,
+        "at": observation.at,
+        "forecast_mib": dict(observation.forecast_mib),
+        "server_mib": dict(observation.server_mib),
+        "used_mib": observation.used_mib,
+        "out_of_memory": observation.out_of_memory,
+        "fingerprint": dict(observation.fingerprint),
+    }
 
 
 def _worst(observation: Observation) -> float | None:

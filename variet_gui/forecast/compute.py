@@ -16,8 +16,7 @@ from variet_gui.forecast.allocator import Allocator, State, empty
 from variet_gui.forecast.graph_inputs import BatchSettings, GraphInputs
 from variet_gui.forecast.layers import Part, Step, layer_tape
 from variet_gui.forecast.shape import Attention, ModelShape
-from variet_gui.forecast.tape import ENTRANCE, Place, Tape
-from variet_gui.forecast.tape import replay as play
+from variet_gui.forecast.tape import ENTRANCE, Place, Tape, replay
 
 _Memory: TypeAlias = dict[tuple[int, int, State, Place], tuple[State, Place, int]]
 _NOWHERE: Place = (0, 0)
@@ -146,11 +145,10 @@ class _Run:
                 known = self._replay(index, state, place)
                 if same:
                     self._memory[key] = known
-            state, place, reached = known
             if self._converts and any(name.startswith("mask") for name in timed.tape.inputs):
-                # The wide mask is there until its conversion in the first layer that needs it; then only the other.
-                reached += 2 * self._inputs.converted_masks(timed.tape.inputs)
+                peak = max(peak, self._conversion(timed, state, place))
                 self._converts = False
+            state, place, reached = known
             peak = max(peak, reached)
         if output:
             peak = max(peak, self._output(Allocator(state), place))
@@ -170,7 +168,7 @@ class _Run:
         if self._brings_twice:
             # Normalised first, then what the first layer needs, then as they are.
             allocator.free(*place)
-            play(self._tapes[0].tape.parts[0].staging, allocator, self._early, self._tapes[0].cells)
+            replay(self._tapes[0].tape.parts[0].staging, allocator, self._early, self._tapes[0].cells)
             self._bring(0, 0, allocator, only_first=True)
             place = (allocator.allocate(size), size)
         self._bring(0, 0, allocator)
@@ -190,11 +188,21 @@ class _Run:
             slots |= self._early
         for number, part in enumerate(tape.parts):
             if number or not self._early or index:
-                play(part.staging, allocator, slots, cells)
+                replay(part.staging, allocator, slots, cells)
             if number:
                 self._bring(index, number, allocator)
-            play(part.events, allocator, slots, cells)
+            replay(part.events, allocator, slots, cells)
         return allocator.state, slots.get(tape.exit_slot, _NOWHERE), allocator.peak
+
+    def _conversion(self, timed: _Timed, state: State, place: Place) -> int:
+        """Return what is used when the first layer that attends converts its mask: the wide one goes only then."""
+        allocator, slots = Allocator(state), {ENTRANCE: place}
+        for part in timed.tape.parts:
+            replay(part.staging, allocator, slots, timed.cells)
+            replay(part.events[: part.before_attention], allocator, slots, timed.cells)
+            if part.before_attention is not None:
+                break
+        return allocator.peak + 2 * self._inputs.converted_masks(timed.tape.inputs)
 
     def _bring(self, index: int, number: int, allocator: Allocator, *, only_first: bool = False) -> None:
         """Copy the inputs of the run that begins with this part of this layer, and ends before the next break."""

@@ -39,6 +39,8 @@ class Part:
     inputs: tuple[str, ...]
     """Inputs of the whole graph, in the order of their first use; behind those of the staging."""
     events: tuple[Event, ...]
+    before_attention: int | None = None
+    """How many of the events come before flash attention; None: there is none in this part."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,12 +169,15 @@ class _Compiler:
                 elif id(source) not in self._slot and self._comes_from_elsewhere(source):
                     self._allocate(source)
         staging, self._events = self._events, []
+        before_attention = None
         for node in nodes:
+            if node.op is Op.ATTENTION:
+                before_attention = len(self._events)
             if node.where is Where.BUFFER and node.base is None:
                 self._compute(node)
             self._release(node.sources)
             self._release(self._pins.get(id(node), ()))
-        return Part(tuple(staging), tuple(inputs), tuple(self._events))
+        return Part(tuple(staging), tuple(inputs), tuple(self._events), before_attention)
 
     def _comes_from_elsewhere(self, source: Tensor) -> bool:
         where = source.owner.where if source.op is Op.VIEW else source.where

@@ -13,7 +13,7 @@ from variet_gui.catalog.tiers import LaunchProfile
 from variet_gui.forecast.cache import layer_bytes, prediction_bytes
 from variet_gui.forecast.calibration import UNCALIBRATED, Calibration
 from variet_gui.forecast.contexts import ComputeBytes, Contexts
-from variet_gui.forecast.era import era_of
+from variet_gui.forecast.era import Era, era_of
 from variet_gui.forecast.host import host_forecast
 from variet_gui.forecast.overrides import OverrideError
 from variet_gui.forecast.plan import SMALLEST_OFFLOADED_BATCH, Plan, plan_of
@@ -38,6 +38,7 @@ def forecast(
     projector: GgufHeader | None = None,
     build: int | None = None,
     calibration: Calibration = UNCALIBRATED,
+    era: Era | None = None,
     dry_run: bool = False,
 ) -> Forecast:
     """Return what a start of `profile` will take.
@@ -49,6 +50,7 @@ def forecast(
         projector: header of the projector that the profile names, or None without one.
         build: number of the llama-server build; None: unofficial, taken for the newest that is known here.
         calibration: what this machine's own starts have taught.
+        era: the rules that hold, where they are known better than by the build's number.
         dry_run: count as llama-server's own first forecast counts, to compare with it: a real start takes a little
             less on all devices but the first, and the context of multi-token prediction beside.
     """
@@ -62,7 +64,9 @@ def forecast(
     chosen = _chosen(settings, devices)
     if isinstance(chosen, Message):
         return _nothing(build, chosen)
-    forecaster = _Forecaster(model, settings, devices, chosen, build, calibration, dry_run=dry_run)
+    forecaster = _Forecaster(
+        model, settings, devices, chosen, build, era or era_of(build), calibration, dry_run=dry_run
+    )
     return forecaster.forecast(projector)
 
 
@@ -98,13 +102,14 @@ class _Forecaster:
         visible: Sequence[Device],
         devices: Sequence[Device],
         build: int | None,
+        era: Era,
         calibration: Calibration,
         *,
         dry_run: bool,
     ) -> None:
         self._model, self._settings = model, settings
         self._visible, self._devices = visible, devices
-        self._build, self._era = build, era_of(build)
+        self._build, self._era = build, era
         self._calibration, self._dry_run = calibration, dry_run
         self._kinds = [kind_of(device) for device in devices]
         self._reasons: list[Message] = []
