@@ -18,18 +18,21 @@ from variet_gui.forecast.layers import Part, Step, layer_tape
 from variet_gui.forecast.shape import Attention, ModelShape
 from variet_gui.forecast.tape import ENTRANCE, Place, Tape, replay
 
-_Memory: TypeAlias = dict[tuple[int, int, State, Place], tuple[State, Place, int]]
 _NOWHERE: Place = (0, 0)
+_Question: TypeAlias = tuple[Tape, int, State, Place]
+_MOST_REMEMBERED = 20_000
+_memory: dict[_Question, tuple[State, Place, int]] = {}
+"""What a layer makes of a state of the buffer: (state, place of its result, peak). The same question comes again for
+every layer of a kind, for other devices, and for other contexts where nothing in the layer depends on the context."""
 
 
 class Programme:
-    """Measures the devices of one context. Keep it for all of them: what one learns, the next one knows."""
+    """Measures the devices of one context."""
 
     def __init__(self, model: ModelShape, batch: BatchSettings) -> None:
         self._model, self._batch = model, batch
         self._inputs = GraphInputs(model, batch)
         self._pipeline = batch.copies > 1
-        self._memory: _Memory = {}
         self._timed_steps: dict[int, _Timed] = {}
 
     def device(self, steps: Sequence[Step], *, first: bool, output: bool) -> int:
@@ -104,7 +107,7 @@ class _Run:
     def __init__(self, programme: Programme, tapes: Sequence[_Timed], *, first: bool, on_host: bool = False) -> None:
         self._tapes, self._first = tapes, first
         self._model, self._batch = programme._model, programme._batch
-        self._inputs, self._memory = programme._inputs, programme._memory
+        self._inputs = programme._inputs
         names = dict.fromkeys(name for timed in tapes for part in timed.tape.parts for name in part.inputs)
         self._names = frozenset(names)
         self._there: set[str] = set()
@@ -139,12 +142,14 @@ class _Run:
                 self._brought.clear()
             # What a break brings may be for later layers.
             same = len(timed.tape.parts) == 1 or self._there.issuperset(self._names)
-            key = (id(timed.tape), timed.cells, state, place)
-            known = self._memory.get(key) if same else None
+            question = (timed.tape, timed.cells if timed.tape.grows else 0, state, place)
+            known = _memory.get(question) if same else None
             if known is None:
                 known = self._replay(index, state, place)
                 if same:
-                    self._memory[key] = known
+                    if len(_memory) >= _MOST_REMEMBERED:
+                        _memory.clear()
+                    _memory[question] = known
             if self._converts and any(name.startswith("mask") for name in timed.tape.inputs):
                 peak = max(peak, self._conversion(timed, state, place))
                 self._converts = False

@@ -45,7 +45,7 @@ def flash_on_cuda(model: ModelShape, settings: Settings, era: Era) -> bool:
     types = (settings.key_type, settings.value_type)
     if not all(is_known(kind) for kind in types) or not _NOT_ON_CUDA.isdisjoint(types):
         return False
-    if era.all_cache_pairs is not True and any(is_quantised(kind) for kind in types):
+    if era.all_cache_pairs is False and any(is_quantised(kind) for kind in types):
         return types[0] == types[1] and types[0] in _PAIRS_BEFORE
     return True
 

@@ -124,10 +124,11 @@ class _Search:
         if model is None:
             return []
         copies = [fix.changes[0] for fix in helping if fix.changes[0].lever == "copies"]
+        caches = [fix.changes[0] for fix in helping if fix.changes[0].lever == "cache_type"]
         groups: list[list[Change]] = [[], copies, [split] if split is not None else []]
-        if copies:
-            again = balanced_split(_applied(self._profile, copies), model, self._attempt)
-            groups += [[*copies, again]] if again is not None else []
+        for group in ([*copies], *([*copies, cache] for cache in caches)):
+            again = balanced_split(_applied(self._profile, group), model, self._attempt)
+            groups.append(group if again is None else [*group, again])
         found = []
         for group in groups:
             profile = _applied(self._profile, group)

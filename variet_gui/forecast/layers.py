@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeAlias
 
@@ -17,7 +17,7 @@ from variet_gui.forecast.fusion import fuse
 from variet_gui.forecast.graph import Op, Tensor, Where
 from variet_gui.forecast.layer_graph import NORM, GraphSettings, LayerGraph
 from variet_gui.forecast.shape import Attention, LayerShape, ModelShape
-from variet_gui.forecast.tape import Tape, compile_tape, split
+from variet_gui.forecast.tape import Tape, compile_tape, interpolated, split
 
 _ENTRIES = 512
 _lock = threading.Lock()
@@ -56,6 +56,9 @@ class Step:
 
 _Key: TypeAlias = tuple[int, GraphSettings, Step]
 _kept: OrderedDict[_Key, tuple[ModelShape, Tape]] = OrderedDict()
+_patterns: OrderedDict[_Key, tuple[ModelShape, Tape, Tape]] = OrderedDict()
+_SAMPLES = (1009, 2003)
+"""Tokens per sequence: primes, that no width of a model equals."""
 
 
 def layer_tape(model: ModelShape, settings: GraphSettings, step: Step) -> Tape:
@@ -66,11 +69,21 @@ def layer_tape(model: ModelShape, settings: GraphSettings, step: Step) -> Tape:
         if found is not None and found[0] is model:
             _kept.move_to_end(key)
             return found[1]
-    tape = _compile(model, settings, step)
+    # Every size is a multiple of the tokens plus something: two compilations tell all the others.
+    pattern = replace(settings, tokens=0)
     with _lock:
+        known = _patterns.get((id(model), pattern, step))
+    if known is None or known[0] is not model:
+        one, two = (_compile(model, replace(settings, tokens=count * settings.sequences), step) for count in _SAMPLES)
+        known = (model, one, two)
+    few, many = (count * settings.sequences for count in _SAMPLES)
+    tape = interpolated(known[1], known[2], (few, many), settings.tokens)
+    with _lock:
+        _patterns[id(model), pattern, step] = known
         _kept[key] = (model, tape)
-        if len(_kept) > _ENTRIES:
-            _kept.popitem(last=False)
+        for kept in (_kept, _patterns):
+            if len(kept) > _ENTRIES:
+                kept.popitem(last=False)
     return tape
 
 

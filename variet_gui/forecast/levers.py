@@ -139,7 +139,7 @@ def shorter_context(profile: LaunchProfile, settings: Settings, attempt: Try, wa
     text = msg(
         "Context {before} to {after}", before=format_value(row, settings.context), after=format_value(row, tokens)
     )
-    price = 3 + round(12 * (1 - tokens / settings.context))
+    price = 3 + round(16 * (1 - tokens / settings.context))
     return Change("context", text, {"ctx_size": tokens}, price)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias
 
 from variet_gui.forecast.allocator import Allocator, padded
@@ -43,7 +44,7 @@ class Part:
     """How many of the events come before flash attention; None: there is none in this part."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Tape:
     """One layer. Its first part goes on where the layer before ended; each further part follows a break."""
 
@@ -52,6 +53,11 @@ class Tape:
     """Where its result is when it has run."""
     inputs: frozenset[str]
     """Of all parts."""
+
+    @cached_property
+    def grows(self) -> bool:
+        """Whether anything in it depends on the cells of the cache."""
+        return any(cell_bytes for part in self.parts for *_, cell_bytes in (*part.staging, *part.events))
 
 
 def replay(events: Iterable[Event], allocator: Allocator, slots: dict[int, Place], cells: int) -> None:
@@ -90,6 +96,25 @@ def compile_tape(
         entrance_stays: the entrance is an input that exists in several copies: it is neither freed nor overwritten.
     """
     return _Compiler(parts, entrance, exit_, pins, entrance_stays=entrance_stays).compile()
+
+
+def interpolated(one: Tape, two: Tape, tokens: tuple[int, int], wanted: int) -> Tape:
+    """Return the tape for `wanted` tokens from those of the same layer for two other numbers of tokens."""
+
+    def between(first: tuple[Event, ...], second: tuple[Event, ...]) -> tuple[Event, ...]:
+        return tuple(
+            (kind, slot, line(size, other[2]), line(cell_bytes, other[3]))
+            for (kind, slot, size, cell_bytes), other in zip(first, second, strict=True)
+        )
+
+    def line(low: int, high: int) -> int:
+        return low + (high - low) * (wanted - tokens[0]) // (tokens[1] - tokens[0])
+
+    parts = tuple(
+        replace(first, staging=between(first.staging, second.staging), events=between(first.events, second.events))
+        for first, second in zip(one.parts, two.parts, strict=True)
+    )
+    return replace(one, parts=parts)
 
 
 def split(nodes: Iterable[Tensor]) -> list[list[Tensor]]:

@@ -18,8 +18,8 @@ from variet_gui.forecast.host import host_forecast
 from variet_gui.forecast.overrides import OverrideError
 from variet_gui.forecast.plan import SMALLEST_OFFLOADED_BATCH, Plan, plan_of
 from variet_gui.forecast.projector import ProjectorBytes, projector_bytes
-from variet_gui.forecast.settings import Settings, settings_of
-from variet_gui.forecast.shape import ModelShape, model_shape
+from variet_gui.forecast.settings import Settings, settings_of, sliding_cells
+from variet_gui.forecast.shape import Attention, ModelShape, model_shape
 from variet_gui.forecast.unknowns import CUDA, RPC, compute_unknown, flash_attention, kind_of, not_counted
 from variet_gui.forecast.values import NO_HOST, Device, DeviceForecast, Forecast, HostForecast, Verdict
 from variet_gui.gguf.header import GgufHeader
@@ -244,17 +244,16 @@ class _Forecaster:
         model, settings = self._model, self._settings
         if self._era.reserved_scratch is not False or settings.flash_attention == "off":
             return 0.0
-        widest = max(
-            (
-                (layer.key_width if settings.key_type != "f16" else 0)
-                + (layer.value_width if settings.value_type != "f16" else 0)
-                for layer, where in zip(model.layers, plan.placed.layer_device, strict=True)
-                if where == index and layer.owns_cache
-            ),
-            default=0,
-        )
+        sliding = sliding_cells(settings, model.window)
+        widest = 0
+        for layer, where in zip(model.layers, plan.placed.layer_device, strict=True):
+            if where == index and layer.owns_cache:
+                width = layer.key_width if settings.key_type != "f16" else 0
+                width += layer.value_width if settings.value_type != "f16" else 0
+                cells = sliding if layer.attention is Attention.SLIDING else settings.slot_cells
+                widest = max(widest, 2 * width * cells * settings.streams)
         if widest:
             self._notes.append(
                 msg("This build takes memory for its attention as the context fills: it may start and fail later.")
             )
-        return 2 * settings.slot_cells * settings.streams * widest / MIB
+        return widest / MIB
