@@ -307,6 +307,25 @@ def test_that_the_drafts_of_a_newer_variet_are_refused_by_name_and_never_overwri
     assert str(path) in notice.text.english
 
 
+def test_that_drafts_that_the_system_refuses_to_read_are_named_and_never_overwritten(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bench.folder / "data" / "drafts.json"
+    path.write_text("somebody's work")
+    read = Path.read_bytes
+
+    def refused(asked: Path) -> bytes:
+        if asked == path:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(asked)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
+    edited_then_closed(bench)
+    assert path.read_text() == "somebody's work"
+    (notice,) = bench.said(NoticeRaised)
+    assert str(path) in notice.text.english
+
+
 def test_that_a_value_that_is_no_longer_allowed_is_left_out_and_named(bench: Bench) -> None:
     edited_then_closed(bench)
     path = bench.folder / "data" / "drafts.json"

@@ -46,12 +46,12 @@ class DraftFile:
         self.path = path
         self._catalog = str(catalog)
         self._others: dict[str, dict[str, _StoredDraft]] = {}
-        self._newer = False
+        self._hands_off = False
 
     def read(self) -> tuple[Mapping[str, Draft], tuple[Message, ...]]:
         """Return the drafts by role, and what has to be said of the file. Never raises: a start does not hang on it.
 
-        A damaged file is set aside; one of a newer version is neither read nor ever written.
+        A damaged file is set aside; one of a newer version, or that the system does not let us read, is never written.
         """
         try:
             content = self.path.read_bytes()
@@ -59,6 +59,7 @@ class DraftFile:
             return {}, ()
         except OSError as error:
             log.warning("%s cannot be read: %s", self.path, error)
+            self._hands_off = True  # what stands in it may be somebody's work: the next write must not replace it
             problem = msg(
                 "The unsaved edits in {file} cannot be read: {problem}", file=self.path, problem=error.strerror
             )
@@ -82,7 +83,7 @@ class DraftFile:
         Raises:
             OSError: the disk refused; the file is as before.
         """
-        if self._newer:
+        if self._hands_off:
             return
         ours = {
             role: {"base": draft.base.as_stored(), "draft": draft.profile.as_stored()} for role, draft in drafts.items()
@@ -101,7 +102,7 @@ class DraftFile:
 
     def _refused(self, content: bytes, error: ValidationError) -> Message:
         if _schema_of(content) > SCHEMA:
-            self._newer = True
+            self._hands_off = True
             return msg(
                 "{file} was written by a newer Variet. Its unsaved edits stay there, and none are kept from this one.",
                 file=self.path,
