@@ -30,6 +30,16 @@ else
   echo "== engine: the embedded one (no llama-server was found)"
 fi
 
+if [ -n "${VARIET_FULL:-}" ] && [ -z "${VARIET_TRAIN_PYTHON:-}" ]; then
+  echo "== PyTorch for the demo projector's scripts (CPU)"
+  export VARIET_TRAIN_PYTHON="$PWD/.cache/train/bin/python"
+  if ! "$VARIET_TRAIN_PYTHON" -c 'import torch, PIL' 2>/dev/null; then
+    python3 -m venv .cache/train
+    "$VARIET_TRAIN_PYTHON" -m pip install -q torch --index-url https://download.pytorch.org/whl/cpu
+    "$VARIET_TRAIN_PYTHON" -m pip install -q numpy pillow
+  fi
+fi
+
 echo "== tests"
 python3 run.py test --durations=10
 

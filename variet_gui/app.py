@@ -29,6 +29,7 @@ from variet_gui.ui.pages.chat import ChatPage
 from variet_gui.ui.pages.log import LogPage
 from variet_gui.ui.pages.monitor import MonitorPage
 from variet_gui.ui.pages.tune import TunePage
+from variet_gui.ui.rail_outlooks import RailOutlooks
 from variet_gui.ui.single_instance import SingleInstance
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,10 @@ class Application(QObject):
         window.closing.connect(self.bridge.close)
         window.language_chosen.connect(self.change_language)
         window.theme_chosen.connect(self.change_theme)
-        window.fix_asked.connect(FixDialogs(self.bridge, window).carry_out)
+        dialogs = FixDialogs(self.bridge, window)
+        window.fix_asked.connect(dialogs.carry_out)
+        dialogs.chosen.connect(window.rail.fix_asked)
+        RailOutlooks(self.bridge, window.rail, window)
         return window
 
     def _rebuild_window(self) -> None:

@@ -33,6 +33,15 @@ def resource(*parts: str) -> Path:
     return _asset("resources", *parts)
 
 
+def demo_projector() -> Path:
+    """Return the shipped vision projector of the demo's language model.
+
+    Raises:
+        FileNotFoundError: the installation is incomplete; the message names the file.
+    """
+    return _asset("models", "demo", "mmproj-variet-demo-vision-F16.gguf")
+
+
 def checkout_models() -> Path | None:
     """Return `models/` of the checkout, or None in an installed program."""
     return _CHECKOUT / "models" if in_checkout() else None

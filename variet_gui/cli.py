@@ -12,6 +12,7 @@ import itertools
 import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict
 from typing import TypeAlias
 
 from pydantic import BaseModel
@@ -25,17 +26,21 @@ from variet_gui.client.api import ApiError
 from variet_gui.client.images import ImageError
 from variet_gui.client.images import load as load_picture
 from variet_gui.engine.launch import StartFailed
-from variet_gui.events import Event, LogAppended, ServerState, ServerStateChanged
-from variet_gui.i18n import tr
-from variet_gui.panel import reports, terminal_text
+from variet_gui.engine.records import StateFileError
+from variet_gui.events import Event, ServerStateChanged
+from variet_gui.i18n import msg, tr
+from variet_gui.panel import forecast_text, reports, terminal_narration, terminal_text
 from variet_gui.panel.borrow import borrow
 from variet_gui.panel.doctor import examine
 from variet_gui.panel.exchange import export_text, write_export
 from variet_gui.panel.interruption import Interrupted, first_of, quit_signal
+from variet_gui.panel.outlook import CheckError
 from variet_gui.panel.panel import Panel, PanelOptions
 from variet_gui.panel.paths import CatalogMissing, DataFolderHeld
-from variet_gui.panel.shapes import ErrorShape
+from variet_gui.panel.shapes import ErrorShape, KeyShape, StoppedShape, StopShape
+from variet_gui.panel.terminal_forecast import NoForecast, forecast_shape
 from variet_gui.panel.terminal_input import UsageError, override_values, pasted, role_named
+from variet_gui.panel.terminal_narration import say
 from variet_gui.panel.terminal_options import WRONG_USAGE, parse
 
 DONE, FAILED = 0, 1
@@ -64,6 +69,7 @@ async def _run(options: argparse.Namespace) -> int:
         return _fail(options, ErrorShape(error=str(error.message), code="bad_catalog"), WRONG_USAGE)
     except OSError as error:
         return _fail(options, ErrorShape(error=str(error), code="data_folder"), FAILED)
+    panel.events.subscribe(terminal_narration.warn)
     try:
         await panel.open(sampling=False)
         if panel.tune.catalog_error is not None and command is not _doctor:
@@ -76,6 +82,10 @@ async def _run(options: argparse.Namespace) -> int:
         return _fail(options, ErrorShape(error=str(error.message), code="data_folder_held"), FAILED)
     except CatalogError as error:
         return _fail(options, ErrorShape(error=str(error.message), code="bad_catalog"), WRONG_USAGE)
+    except (NoForecast, CheckError) as error:
+        return _fail(options, ErrorShape(error=str(error.message), code="no_forecast"), FAILED)
+    except StateFileError as error:
+        return _fail(options, ErrorShape(error=str(error.message), code="state_file"), FAILED)
     except StartFailed as error:
         return _fail(options, reports.failure_shape(error.failure), FAILED)
     except (ApiError, ConversationError, ImageError) as error:
@@ -103,6 +113,11 @@ async def _command(panel: Panel, options: argparse.Namespace) -> int:
     return _print(options, shape, terminal_text.command(shape))
 
 
+async def _forecast(panel: Panel, options: argparse.Namespace) -> int:
+    shape = await forecast_shape(panel, options)
+    return _print(options, shape, forecast_text.forecast(shape, options.role or options.model.name))
+
+
 async def _doctor(panel: Panel, options: argparse.Namespace) -> int:
     shape = await examine(panel)
     _print(options, shape, terminal_text.doctor(shape))
@@ -114,8 +129,9 @@ async def _doctor(panel: Panel, options: argparse.Namespace) -> int:
 async def _start(panel: Panel, options: argparse.Namespace) -> int:
     role = role_named(panel, options.role)
     panel.lock.acquire()
+    await panel.recovery.recover()  # a server of this tier that was left running is taken over, not started twice
     quit_asked = quit_signal()
-    panel.events.subscribe(_narrator(role, show_log=options.verbose))
+    panel.events.subscribe(terminal_narration.narrator(role, show_log=options.verbose))
     starting = asyncio.create_task(panel.run.start(role, override_values(options.set)))
     await first_of(starting, quit_asked)
     if quit_asked.done():
@@ -140,8 +156,34 @@ async def _start(panel: Panel, options: argparse.Namespace) -> int:
         return DONE
     status = gone.result()
     if status.failure is not None:
-        _say(terminal_text.failure(status.failure))
+        say(terminal_text.failure(status.failure))
     return FAILED
+
+
+async def _stop(panel: Panel, options: argparse.Namespace) -> int:
+    roles = [role_named(panel, role) for role in options.role]
+    if bool(roles) == options.all:
+        raise UsageError(msg("Name the tiers to stop, or say --all."))
+    panel.lock.acquire()
+    stopped = await panel.recovery.stop_kept(None if options.all else roles)
+    shape = StopShape(stopped=[StoppedShape(**asdict(one)) for one in stopped])
+    return _print(options, shape, terminal_text.stop(shape))
+
+
+async def _key(panel: Panel, options: argparse.Namespace) -> int:
+    role = role_named(panel, options.role)
+    keys = panel.tune.keys
+    made = None
+    if options.renew or keys.read(role) is None:
+        panel.lock.acquire()
+        made = await asyncio.to_thread(keys.renew, role)
+    shape = KeyShape(
+        role=role,
+        file=str(keys.path(role)),
+        key=made,
+        open_to_the_network=panel.tune.tier(role).is_open_to_the_network,
+    )
+    return _print(options, shape, terminal_text.key(shape))
 
 
 async def _chat(panel: Panel, options: argparse.Namespace) -> int:
@@ -170,7 +212,7 @@ async def _chat(panel: Panel, options: argparse.Namespace) -> int:
     shape = reports.chat(role, await answering)
     if not options.json:
         _write("\n")
-        _say(terminal_text.timings(shape.timings))
+        say(terminal_text.timings(shape.timings))
         return DONE
     return _print(options, shape, "")
 
@@ -199,7 +241,7 @@ async def _export(panel: Panel, options: argparse.Namespace) -> int:
     if options.json:
         return _print(options, shape, "")
     for note in shape.notes:
-        _say(note)
+        say(note)
     if options.output is None:
         _write(file.text)
     return DONE
@@ -208,31 +250,16 @@ async def _export(panel: Panel, options: argparse.Namespace) -> int:
 # -------------------------------------------------------------------------------------------------------------- helpers
 
 
-def _narrator(role: str, *, show_log: bool) -> Callable[[Event], None]:
-    def narrate(event: Event) -> None:
-        if isinstance(event, ServerStateChanged) and event.status.role == role:
-            if event.status.state is not event.previous and event.status.state is not ServerState.FAILED:
-                _say(terminal_text.state(event.status))
-        elif show_log and isinstance(event, LogAppended) and event.role == role:
-            _say("\n".join(event.lines))
-
-    return narrate
-
-
 def _print(options: argparse.Namespace, shape: BaseModel, text: str) -> int:
     print(shape.model_dump_json(indent=2) if options.json else text, flush=True)
     return DONE
 
 
 def _fail(options: argparse.Namespace, shape: ErrorShape, code: int) -> int:
-    _say(terminal_text.error(shape))
+    say(terminal_text.error(shape))
     if options.json:
         print(shape.model_dump_json(indent=2), flush=True)
     return code
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def _write(text: str) -> None:
@@ -243,7 +270,10 @@ def _write(text: str) -> None:
 _COMMANDS: Mapping[str, Command] = {
     "tiers": _tiers,
     "command": _command,
+    "forecast": _forecast,
     "start": _start,
+    "stop": _stop,
+    "key": _key,
     "chat": _chat,
     "doctor": _doctor,
     "import-command": _import_command,

@@ -137,6 +137,10 @@ def test_that_wrong_words_end_with_2_and_leave_the_catalog_alone(
         (("import-command", "llama-server -m a.gguf", "--as", "fats"), "fast, ultra"),
         (("import-command", "llama-server -m 'a.gguf", "--as", "fast"), "quotation mark"),
         (("import-command", "hello there", "--as", "fast"), "no llama-server command"),
+        (("import-command", "ls -la", "--as", "fast"), "ls is another program"),
+        (("import-command", 'git commit -m "x.gguf"', "--as", "fast"), "git is another program"),
+        (("import-command", "--unheard-of 1", "--as", "fast"), "no llama-server command"),
+        (("import-command", "llama-server --version", "--as", "fast"), "sets nothing"),
         (("import-command", "--as", "fast"), "--file"),
         (("import-command", "x -m a", "--file", str(binary), "--as", "fast"), "--file"),
         (("import-command", "--file", str(binary), "--as", "fast"), str(binary)),
@@ -156,6 +160,28 @@ def test_that_wrong_words_end_with_2_and_leave_the_catalog_alone(
 
 
 # ------------------------------------------------------------------------------------------------------------- export
+
+
+def test_that_a_place_that_cannot_be_written_is_named_as_the_operator_named_it(
+    terminal: Terminal, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = terminal.folder / "nowhere" / "fast.sh"
+    assert terminal.run_here("export", "fast", "--format", "sh", "--output", str(wanted)) == 1
+    heard = capsys.readouterr().err
+    assert str(wanted) in heard
+    assert ".tmp" not in heard
+
+
+def test_that_a_link_to_the_catalog_shares_its_history(terminal: Terminal) -> None:
+    link = terminal.folder / "link.json"
+    link.symlink_to(terminal.catalog)
+    for context in (512, 1024):
+        done = terminal.run("import-command", f"llama-server -m /m/a.gguf -c {context}", "--as", "fast")
+        assert done.returncode == 0, done.stderr
+        terminal.catalog = link
+    kinds = [json.loads(path.read_text())["kind"] for path in terminal.revisions()]
+    assert kinds == ["found", "saved", "saved"], "the second is built on what the first has saved"
+    assert link.is_symlink()
 
 
 @pytest.mark.parametrize("form", FORMATS)

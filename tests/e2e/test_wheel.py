@@ -47,3 +47,10 @@ def test_that_icons_and_the_typing_marker_ship(unpacked: Path) -> None:
     where = run(unpacked, "-c", "from variet_gui import assets; print(assets.resource('icons', 'app.svg'))")
     assert Path(where.stdout.strip()).is_relative_to(unpacked)
     assert (unpacked / "variet_gui" / "py.typed").is_file()
+
+
+def test_that_the_demo_can_see_from_the_wheel(unpacked: Path, tmp_path: Path) -> None:
+    run(unpacked, "-m", "variet_gui", "--demo", "--data-dir", str(tmp_path), "tiers")
+    brought = tmp_path / "models" / "demo" / "mmproj-variet-demo-vision-F16.gguf"
+    assert brought.read_bytes() == (REPOSITORY / "models" / "demo" / brought.name).read_bytes()
+    assert (unpacked / "variet_gui" / "_assets" / "resources" / "vision_checks" / "checks.json").is_file()

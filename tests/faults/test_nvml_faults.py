@@ -69,11 +69,12 @@ def test_that_two_cards_are_read_whole_and_changes_are_seen(stub: NvmlStub) -> N
         left, right = first.samples
         assert (left.index, left.name, left.uuid) == (0, "NVIDIA GeForce RTX 3060", "GPU-00000000")
         assert (left.pci_bus_id, right.pci_bus_id) == ("0000:0a:00.0", "0000:0b:00.0")
-        assert (left.memory_used_mib, left.memory_total_mib) == (512, 12_288)
+        assert (left.memory_used_mib, left.memory_total_mib, left.memory_reserved_mib) == (512, 12_288, 382)
         assert (right.utilisation_percent, right.temperature_c, right.power_w) == (97, 30, 170.5)
         assert (right.pcie_generation, right.pcie_generation_max) == (1, 4)
         assert (right.pcie_width, right.pcie_width_max) == (4, 16)
         assert right.pcie_receive_mib_s == 2
+        assert (left.memory_clock_max_mhz, left.memory_bus_bits) == (7501, 192)
         assert not right.simulated
         stub.set(count=2, gpu0__used=9_000)
         await round_with(rounds, lambda r: r.samples[0].memory_used_mib == 9_000, "the new memory")

@@ -22,6 +22,7 @@ from variet_gui.engine.fleet import Fleet
 from variet_gui.engine.launch import Launch, StartFailed
 from variet_gui.engine.log_feed import RING_LINES
 from variet_gui.engine.log_tail import older
+from variet_gui.engine.server import Surroundings
 from variet_gui.events import EventStream, Failure, LogAppended, MarkKind, ServerState
 from variet_gui.i18n import msg
 
@@ -538,7 +539,7 @@ def test_that_a_loop_that_ends_takes_its_servers_along(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         async with Http() as http:
-            fleet = Fleet(EventStream(), lambda url: LlamaApi(http, url), tmp_path)
+            fleet = Fleet(Surroundings(EventStream(), lambda url: LlamaApi(http, url), tmp_path))
             w = Watched(fleet.server("fast"), Seen(), http, EventStream())
             await w.start_stub()
             assert w.status.pid is not None
@@ -551,7 +552,7 @@ def test_that_a_loop_that_ends_takes_its_servers_along(tmp_path: Path) -> None:
 def test_that_a_server_set_to_keep_running_is_left_alone_at_the_end(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with Http() as http:
-            fleet = Fleet(EventStream(), lambda url: LlamaApi(http, url), tmp_path)
+            fleet = Fleet(Surroundings(EventStream(), lambda url: LlamaApi(http, url), tmp_path))
             for role, keep in (("fast", True), ("ultra", False)):
                 w = Watched(fleet.server(role), Seen(), http, EventStream())
                 await w.start_stub(keep_running=keep)
@@ -574,7 +575,7 @@ def test_that_all_servers_are_stopped_at_once(tmp_path: Path) -> None:
         events, seen = EventStream(), Seen()
         events.subscribe(seen)
         async with Http() as http:
-            fleet = Fleet(events, lambda url: LlamaApi(http, url), tmp_path)
+            fleet = Fleet(Surroundings(events, lambda url: LlamaApi(http, url), tmp_path))
             starts = []
             for role in ("fast", "ultra"):
                 fleet.server(role).grace_s = 0.3

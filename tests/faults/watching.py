@@ -14,7 +14,7 @@ from variet_gui.catalog.command import Command
 from variet_gui.client.api import Http, LlamaApi
 from variet_gui.engine.binary import EngineBinary
 from variet_gui.engine.launch import Launch
-from variet_gui.engine.server import Server
+from variet_gui.engine.server import Server, Surroundings
 from variet_gui.events import (
     Event,
     EventStream,
@@ -119,7 +119,9 @@ async def watched(
     events, seen = EventStream(), Seen()
     events.subscribe(seen)
     async with Http() as http:
-        server = Server("fast", events, api or (lambda url: LlamaApi(http, url)), logs_dir, load_limit_s=load_limit_s)
+        server = Server(
+            "fast", Surroundings(events, api or (lambda url: LlamaApi(http, url)), logs_dir), load_limit_s=load_limit_s
+        )
         try:
             yield Watched(server, seen, http, events)
         finally:

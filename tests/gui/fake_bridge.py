@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from PySide6.QtCore import QObject, Signal
 
+from tests.gui.outlook_kit import KitOutlooks
 from variet_gui.catalog.parameters import ParameterError
 from variet_gui.catalog.store import CatalogChangedOutside, CatalogStore
 from variet_gui.catalog.tiers import LaunchProfile
+from variet_gui.engine.found import FoundServer
 from variet_gui.events import (
     CatalogChanged,
     CatalogFileChanged,
@@ -35,10 +37,6 @@ class FakeRun:
     def __init__(self, bridge: FakeBridge) -> None:
         self._bridge = bridge
         self.engines: dict[str, SimpleNamespace] = {}
-        self.devices: tuple[Any, ...] = ()
-
-    def server(self, role: str) -> SimpleNamespace:
-        return SimpleNamespace(report=SimpleNamespace(devices=self.devices))
 
     def engine(self, role: str) -> SimpleNamespace:
         return self.engines.get(role, SimpleNamespace(binary=None, failure=None))
@@ -73,6 +71,9 @@ class FakeBridge(QObject):
     draft_changed = Signal(str)
     notice_raised = Signal(object)
     answer_changed = Signal(str, str)
+    outlook_changed = Signal(object, object)
+    switch_offered = Signal(object)
+    switching = Signal(str, object)
 
     def __init__(
         self, catalog: Path, models_dir: Path, parent: QObject | None = None, data_dir: Path | None = None
@@ -80,14 +81,23 @@ class FakeBridge(QObject):
         super().__init__(parent)
         self.asked: list[tuple[Any, ...]] = []
         self.really_saves = False
+        self.found: tuple[FoundServer, ...] = ()
+        self.staying: tuple[str, ...] = ()
+        self._calling = False
+        self._heard: list[object] = []
         self._statuses: dict[str, ServerStatus] = {}
         self._gpus: GpusSampled | None = None
         events = EventStream()
-        events.subscribe(self._announce)
+        events.subscribe(self._receive)
         tune = Tune(CatalogStore(catalog, catalog), models_dir, events, data_dir)
         asyncio.run(tune.load())
         self.panel = SimpleNamespace(
-            tune=tune, run=FakeRun(self), watch=SimpleNamespace(store=FakeStore(), gpus=None), options=None
+            tune=tune,
+            run=FakeRun(self),
+            watch=SimpleNamespace(store=FakeStore(), gpus=None),
+            outlook=KitOutlooks(tune),
+            options=None,
+            staying=lambda: self.staying,
         )
 
     # what tests do to it
@@ -100,7 +110,15 @@ class FakeBridge(QObject):
     def sample(self, sampled: GpusSampled) -> None:
         """Let the GPU sampler speak."""
         self._gpus = sampled
+        self.panel.outlook.sight = replace(self.panel.outlook.sight, gpus=sampled)
         self.gpus_sampled.emit(sampled)
+
+    def _receive(self, event: object) -> None:
+        # The real bridge hears of events in the window's thread, outside of the coroutine that published them.
+        if self._calling:
+            self._heard.append(event)
+        else:
+            self._announce(event)
 
     def _announce(self, event: object) -> None:
         if isinstance(event, CatalogFileChanged):
@@ -125,13 +143,21 @@ class FakeBridge(QObject):
         done: Callable[[Any], None] | None = None,
         failed: Callable[[BaseException], None] | None = None,
     ) -> None:
+        self._calling = True
         try:
             result = asyncio.run(coroutine)
         except Exception as error:  # noqa: BLE001 - whatever a call raises is its caller's, as with the real bridge
+            self._hear()
             (failed or self.show_error)(error)
             return
+        self._hear()
         if done is not None:
             done(result)
+
+    def _hear(self) -> None:
+        self._calling = False
+        while self._heard:
+            self._announce(self._heard.pop(0))
 
     def edit(self, role: str, key: str, value: ParameterValue | None, gesture: object | None = None) -> Message | None:
         try:
@@ -180,6 +206,28 @@ class FakeBridge(QObject):
 
     def start_on_cpu(self, role: str) -> None:
         self.asked.append(("start_on_cpu", role))
+
+    def start_anyway(self, role: str) -> None:
+        self.asked.append(("start_anyway", role))
+
+    def stop_first(self, role: str) -> None:
+        self.asked.append(("stop_first", role))
+
+    def switch(self, role: str, stopping: Iterable[str]) -> None:
+        self.asked.append(("switch", role, tuple(stopping)))
+
+    def save_evidence(self, role: str) -> None:
+        self.asked.append(("save_evidence", role))
+
+    def look_elsewhere(self, done: Callable[[tuple[FoundServer, ...]], None]) -> None:
+        self.asked.append(("look_elsewhere",))
+        done(self.found)
+
+    def end_found(self, pid: int, done: Callable[[], None] | None = None) -> None:
+        self.asked.append(("end_found", pid))
+        self.found = tuple(one for one in self.found if one.pid != pid)
+        if done is not None:
+            done()
 
     def stop(self, role: str) -> None:
         self.asked.append(("stop", role))

@@ -8,17 +8,31 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from tests.gui.fake_bridge import FakeBridge
 from tests.gui.tune_catalog import make_bridge
-from tests.gui.window_kit import gpus, page_for, settled
+from tests.gui.window_kit import page_for, settled
 from variet_gui.catalog.parameters import parameter
-from variet_gui.engine.log_facts import DeviceUsed
-from variet_gui.events import ParameterValue
+from variet_gui.engine.devices import EngineDevice
+from variet_gui.events import GpuSample, GpusSampled, ParameterValue
+from variet_gui.panel.outlook_machine import Sight
 from variet_gui.ui import theme
 from variet_gui.ui.widgets.device_chips import Device
 from variet_gui.ui.widgets.device_editor import DeviceEditor
 from variet_gui.ui.widgets.split_slider import SplitSlider
 
+FIRST, SECOND = "0000:01:00.0", "0000:03:00.0"
 TWO = (Device("CUDA0", "RTX 3060", "0000:01:00.0"), Device("CUDA1", "RTX 3060", "0000:03:00.0"))
+
+
+def cards() -> GpusSampled:
+    """Return what the driver shows of two cards."""
+    return GpusSampled(
+        0.0,
+        (
+            GpuSample(0, "RTX 3060", 9728.0, 12288.0, pci_bus_id=FIRST),
+            GpuSample(1, "RTX 3060", 11468.0, 12288.0, pci_bus_id=SECOND),
+        ),
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -94,18 +108,46 @@ def test_that_a_name_that_no_device_has_keeps_a_chip(editor: DeviceEditor) -> No
     assert editor.chips.chips[0].address == "not here"
 
 
-@pytest.mark.parametrize("reported", [False, True])
-def test_that_the_page_knows_devices_from_the_server_or_the_sampler(
-    qtbot: QtBot, tmp_path: Path, qapp: QApplication, reported: bool
-) -> None:
-    bridge = make_bridge(tmp_path)
-    if reported:
-        bridge.panel.run.devices = (DeviceUsed("Vulkan0", "Radeon", "0000:09:00.0", 8000),)
-    page = page_for(qtbot, bridge)
-    editor = page.list.row("device").editors[0]
+def page_editor(qtbot: QtBot, bridge: FakeBridge) -> DeviceEditor:
+    editor = page_for(qtbot, bridge).list.row("device").editors[0]
     assert isinstance(editor, DeviceEditor)
-    bridge.sample(gpus())
-    assert names(editor) == (["Vulkan0"] if reported else ["CUDA0", "CUDA1"])
+    return editor
+
+
+def test_that_the_driver_stands_in_until_the_engine_has_been_asked(qtbot: QtBot, tmp_path: Path) -> None:
+    bridge = make_bridge(tmp_path)
+    editor = page_editor(qtbot, bridge)
+    assert editor.field.isVisibleTo(editor)
+    bridge.sample(cards())
+    assert [(chip.name, chip.address) for chip in editor.chips.chips] == [("CUDA0", FIRST), ("CUDA1", SECOND)]
+
+
+def test_that_the_engines_own_list_decides_and_the_cards_tell_the_addresses(qtbot: QtBot, tmp_path: Path) -> None:
+    bridge = make_bridge(tmp_path)
+    editor = page_editor(qtbot, bridge)
+    listed = (EngineDevice("CUDA0", "NVIDIA RTX 3060", 12059, 11800), EngineDevice("RPC0", "10.0.0.2:50052", 24105, 1))
+    bridge.panel.outlook.sight = Sight(listed=listed, rpc=("10.0.0.2:50052",))
+    bridge.sample(cards())
+    assert [(chip.name, chip.address) for chip in editor.chips.chips] == [("CUDA0", FIRST), ("RPC0", "")]
+    assert "10.0.0.2:50052" in editor.chips.chips[1].toolTip()
+
+
+def test_that_a_name_sits_where_the_server_said_and_not_where_its_number_would(qtbot: QtBot, tmp_path: Path) -> None:
+    bridge = make_bridge(tmp_path)
+    editor = page_editor(qtbot, bridge)
+    bridge.panel.outlook.sight = Sight(listed=(EngineDevice("CUDA0", "RTX", 1, 1),), addresses={"CUDA0": SECOND})
+    bridge.sample(cards())
+    assert [chip.address for chip in editor.chips.chips] == [SECOND]
+
+
+def test_that_an_engine_that_sees_no_gpu_says_so(qtbot: QtBot, tmp_path: Path) -> None:
+    bridge = make_bridge(tmp_path)
+    bridge.panel.outlook.sight = Sight(listed=())
+    page = page_for(qtbot, bridge)
+    row = page.list.row("device")
+    bridge.sample(cards())
+    assert row.note() == "This llama-server sees no GPU."
+    assert row.editors[0].field.isVisibleTo(row)  # type: ignore[attr-defined]
 
 
 def test_that_the_split_speaks_of_the_gpus_in_the_order_of_the_devices(

@@ -201,17 +201,17 @@ def test_that_the_last_speed_stays_between_two_answers(qtbot: QtBot, bridge: Fak
     bridge.panel.watch.store.figures["fast.generation_tps"] = 70.4
     qtbot.waitUntil(lambda: "70.4 t/s" in window.rail.cards["fast"].accessibleName())
     bridge.panel.watch.store.figures.clear()
-    window._show_speeds()
+    window.speeds.show_speeds()
     assert "70.4 t/s" in window.rail.cards["fast"].accessibleName()
 
 
 def test_that_nothing_ticks_while_nothing_runs(qtbot: QtBot, bridge: FakeBridge) -> None:
     window = make_window(qtbot, bridge)
-    assert not window._speeds.isActive()
+    assert not window.speeds.timer.isActive()
     bridge.show(running("fast"))
-    assert window._speeds.isActive()
+    assert window.speeds.timer.isActive()
     bridge.show(ServerStatus("fast", ServerState.STOPPED))
-    assert not window._speeds.isActive()
+    assert not window.speeds.timer.isActive()
 
 
 def test_that_the_status_line_names_the_catalog_and_when_it_was_saved(qtbot: QtBot, bridge: FakeBridge) -> None:

@@ -3,9 +3,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtGui import QColor, QFontMetricsF, QPalette
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QWidget
 from pytestqt.qtbot import QtBot
 
 from variet_gui import assets
@@ -144,15 +144,68 @@ def test_that_an_unknown_icon_is_an_error(qapp: QApplication) -> None:
         icons.icon("no-such-icon")
 
 
-def test_that_buttons_take_their_icons_along_into_the_other_theme(qapp: QApplication, qtbot: QtBot) -> None:
+@pytest.mark.parametrize("shown_before", [True, False])
+def test_that_buttons_take_their_icons_along_into_the_other_theme(
+    qapp: QApplication, qtbot: QtBot, shown_before: bool
+) -> None:
     theme.apply(qapp, "dark")
     buttons = [Button("Copy", icon="copy"), IconButton("revert", "Back")]
     for button in buttons:
         qtbot.addWidget(button)
+        button.setVisible(shown_before)
     before = [button.icon().pixmap(16).toImage() for button in buttons]
     theme.apply(qapp, "light")
+    for button in buttons:
+        button.show()
     after = [button.icon().pixmap(16).toImage() for button in buttons]
     assert all(one != other for one, other in zip(before, after, strict=True))
+
+
+class _Counting(QWidget):
+    """Counts how often it is restyled."""
+
+    restyled = 0
+
+    def changeEvent(self, event: QEvent) -> None:  # noqa: N802 - Qt's name
+        super().changeEvent(event)
+        self.restyled += event.type() == QEvent.Type.StyleChange
+
+
+def test_that_a_change_of_theme_restyles_a_widget_as_often_however_deep_it_lies(
+    qapp: QApplication, qtbot: QtBot
+) -> None:
+    theme.apply(qapp, "dark")
+    levels = [_Counting()]
+    qtbot.addWidget(levels[0])
+    for _ in range(12):
+        levels.append(_Counting(levels[-1]))
+    levels[0].show()
+    for each in levels:
+        each.restyled = 0
+    theme.apply(qapp, "light")
+    assert {each.restyled for each in levels} == {2}  # the old sheet off, the new one on
+    theme.apply(qapp, "light")
+    assert {each.restyled for each in levels} == {2}  # the same again is nothing to do
+
+
+def test_that_there_and_back_again_looks_as_before(qapp: QApplication, qtbot: QtBot) -> None:
+    theme.apply(qapp, "dark")
+    box = QWidget()
+    qtbot.addWidget(box)
+    heading, figure, field = QLabel("GROUP", box), QLabel("71.9", box), QLineEdit("text", box)
+    theme.mark(heading, look="group")
+    theme.space_letters(heading)
+    theme.mark(figure, look="figure")
+    field.setPlaceholderText("hint")
+    for number, part in enumerate((heading, figure, field, Button("Save", "primary", "copy", box))):
+        part.move(10, 10 + 40 * number)
+    box.resize(240, 180)
+    box.show()
+    before = box.grab().toImage()
+    theme.apply(qapp, "light")
+    assert box.grab().toImage() != before
+    theme.apply(qapp, "dark")
+    assert box.grab().toImage() == before
 
 
 def test_that_an_icon_button_speaks(qapp: QApplication, qtbot: QtBot) -> None:

@@ -52,7 +52,7 @@ def test_that_every_parameter_an_operator_needs_shows_without_unfolding(qtbot: Q
     shown = {key for row in page.list.rows() if row.isVisible() for key in row.keys}
     assert shown >= set(ESSENTIAL)
     assert page.advanced.text() == f"Advanced ({page.list.advanced_count})"
-    assert page.list.advanced_count + len(shown) == len(PARAMETERS)
+    assert page.list.advanced_count + len(shown) == len(PARAMETERS) + 2  # and extra arguments and environment
 
 
 def test_that_an_edit_is_marked_counted_and_appears_in_the_command(qtbot: QtBot, bridge: FakeBridge) -> None:

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-import json
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +33,6 @@ def bridge(tmp_path: Path, qapp: QApplication) -> FakeBridge:
     made = make_bridge(tmp_path, data)
     made.really_saves = True
     return made
-
-
-def change_outside(bridge: FakeBridge, **parameters: Any) -> None:
-    """Let another program write parameters of the first tier into the file, and let that be noticed."""
-    path = bridge.panel.tune.catalog_path
-    document = json.loads(path.read_text(encoding="utf-8"))
-    document["tiers"][0]["parameters"].update(parameters)
-    path.write_text(json.dumps(document, indent=3), encoding="utf-8")
-
-
-def notice_change(bridge: FakeBridge) -> None:
-    asyncio.run(bridge.panel.tune.outside.check())
 
 
 def dialog_of(page: TunePage, kind: type[Any]) -> Any:
@@ -163,89 +149,6 @@ def test_that_a_name_that_is_taken_is_asked_about_before_it_is_replaced(qtbot: Q
     box = dialog_of(page, QMessageBox)
     next(button for button in box.buttons() if button.text() == "Replace").click()
     assert bridge.panel.tune.variants.profile("fast", "demo day").get("ubatch_size") == 1024
-
-
-# ----------------------------------------------------------------------------------------------- changed from outside
-
-
-def test_that_a_change_from_outside_is_offered_as_a_merge(qtbot: QtBot, bridge: FakeBridge) -> None:
-    page = page_for(qtbot, bridge)
-    bridge.edit("fast", "ubatch_size", 1024)
-    change_outside(bridge, batch_size=4096)
-    notice_change(bridge)
-    assert page.banner.isVisible()
-    assert page.banner.text() == "The catalog was changed outside: 1 difference."
-    page.banner.unfold(True)
-    assert any("4\u2009096" in line for line in page.banner.details())
-    page.banner.merge.click()
-    settled(qtbot, page)
-    assert not page.banner.isVisible()
-    draft = bridge.panel.tune.draft("fast")
-    assert (draft.get("ubatch_size"), draft.get("batch_size")) == (1024, 4096)
-
-
-def test_that_a_conflict_is_shown_and_can_be_decided_for_the_other_side(qtbot: QtBot, bridge: FakeBridge) -> None:
-    page = page_for(qtbot, bridge)
-    bridge.edit("fast", "ubatch_size", 1024)
-    change_outside(bridge, ubatch_size=256)
-    notice_change(bridge)
-    box = page.banner.choice("fast", "ubatch_size")
-    assert box.isVisible()
-    assert "1\u2009024" in box.text()
-    box.click()
-    page.banner.merge.click()
-    assert bridge.panel.tune.draft("fast").get("ubatch_size") == 256
-
-
-def test_that_theirs_can_be_taken_and_undo_has_the_edits(qtbot: QtBot, bridge: FakeBridge) -> None:
-    page = page_for(qtbot, bridge)
-    bridge.edit("fast", "ubatch_size", 1024)
-    change_outside(bridge, batch_size=4096)
-    notice_change(bridge)
-    page.banner.theirs.click()
-    assert bridge.panel.tune.changed("fast") == ()
-    bridge.undo("fast")
-    assert bridge.panel.tune.draft("fast").get("ubatch_size") == 1024
-
-
-def test_that_a_save_onto_a_changed_file_loses_nothing_and_shows_the_banner(qtbot: QtBot, bridge: FakeBridge) -> None:
-    page = page_for(qtbot, bridge)
-    said: list[object] = []
-    bridge.notice_raised.connect(said.append)
-    bridge.edit("fast", "ubatch_size", 1024)
-    settled(qtbot, page)
-    change_outside(bridge, batch_size=4096)
-    page.save.click()
-    assert page.banner.isVisible()
-    assert said == []
-    assert bridge.panel.tune.draft("fast").get("ubatch_size") == 1024
-    page.banner.ours.click()
-    assert not page.banner.isVisible()
-    written = json.loads(bridge.panel.tune.catalog_path.read_text(encoding="utf-8"))
-    assert written["tiers"][0]["parameters"]["batch_size"] == 2048
-    assert bridge.panel.tune.draft("fast").get("ubatch_size") == 1024
-
-
-def test_that_a_broken_file_can_only_be_overwritten(qtbot: QtBot, bridge: FakeBridge) -> None:
-    page = page_for(qtbot, bridge)
-    bridge.panel.tune.catalog_path.write_text("{", encoding="utf-8")
-    notice_change(bridge)
-    notice_change(bridge)  # the first look at a bad file waits for the rest of it
-    assert page.banner.isVisible()
-    assert page.banner.merge.isHidden()
-    assert not page.banner.ours.isHidden()
-
-
-def test_that_a_change_that_goes_away_takes_the_banner_along(qtbot: QtBot, bridge: FakeBridge) -> None:
-    page = page_for(qtbot, bridge)
-    path = bridge.panel.tune.catalog_path
-    before = path.read_bytes()
-    change_outside(bridge, batch_size=4096)
-    notice_change(bridge)
-    assert page.banner.isVisible()
-    path.write_bytes(before)
-    notice_change(bridge)
-    qtbot.waitUntil(lambda: not page.banner.isVisible())
 
 
 # ------------------------------------------------------------------------------------------------------------- rows

@@ -117,9 +117,9 @@ def test_that_loading_shows_how_far_where_that_is_known(qtbot: QtBot) -> None:
     shown = card(qtbot)
     shown.set_status(ServerStatus("fast", ServerState.LOADING, progress=0.62))
     assert "Loading 62 %" in shown.accessibleName()
-    assert shown._loading_bar.fraction == pytest.approx(0.62)
+    assert shown.life.bar.fraction == pytest.approx(0.62)
     shown.set_status(ServerStatus("fast", ServerState.LOADING))
-    assert shown._loading_bar.isHidden()
+    assert shown.life.bar.isHidden()
 
 
 def test_that_a_recorded_figure_is_history_and_never_a_pass(qtbot: QtBot) -> None:

@@ -5,10 +5,12 @@
  *   init 12               nvmlInitWithFlags returns this error
  *   count 2               number of cards
  *   driver 580.95.05      driver version
- *   gpu0.used 1024        memory in MiB; also gpu0.total, .utilisation, .temperature, .milliwatts, .generation,
- *                         .generation_max, .width, .width_max, .receive
+ *   gpu0.used 1024        memory in MiB; also gpu0.total, .reserved, .utilisation, .temperature, .milliwatts, .generation,
+ *                         .generation_max, .width, .width_max, .receive, .memory_clock, .bus
+ *   gpu0.pid 4711         a process that holds gpu0.pid_used MiB of the card
  *   gpu0.error 15         every call about card 0 returns this error
- *   gpu0.power.error 3    one call returns it; also .memory .utilisation .temperature .link .receive .name .handle
+ *   gpu0.power.error 3    one call returns it; also .memory .utilisation .temperature .link .receive .processes .name
+ *                         .handle
  *   hang 1                the next memory call never returns
  *   crash 1               the next memory call ends the process
  *   print 1               the next memory call prints to stdout, as a chatty driver does
@@ -22,6 +24,7 @@
 #include <unistd.h>
 
 typedef struct { unsigned long long total, free, used; } memory_t;
+typedef struct { unsigned int version; unsigned long long total, reserved, free, used; } memory_v2_t;
 typedef struct { unsigned int gpu, memory; } utilisation_t;
 typedef struct {
     char legacy[16];
@@ -142,6 +145,15 @@ int nvmlDeviceGetMemoryInfo(void *handle, memory_t *memory) {
     return OK;
 }
 
+int nvmlDeviceGetMemoryInfo_v2(void *handle, memory_v2_t *memory) {
+    int error = refusal(handle, "reserved");
+    memory->total = (unsigned long long)of_card(*(int *)handle, "total", 12288) << 20;
+    memory->reserved = (unsigned long long)of_card(*(int *)handle, "reserved", 382) << 20;
+    memory->used = (unsigned long long)of_card(*(int *)handle, "used", 0) << 20;
+    memory->free = memory->total - memory->used - memory->reserved;
+    return error;
+}
+
 int nvmlDeviceGetUtilizationRates(void *handle, utilisation_t *rates) {
     int error = refusal(handle, "utilisation");
     rates->gpu = (unsigned int)of_card(*(int *)handle, "utilisation", 0);
@@ -167,4 +179,32 @@ int nvmlDeviceGetCurrPcieLinkWidth(void *handle, unsigned int *value) { return o
 int nvmlDeviceGetMaxPcieLinkWidth(void *handle, unsigned int *value) { return one(handle, "link_max", "width_max", 16, value); }
 int nvmlDeviceGetPcieThroughput(void *handle, int counter, unsigned int *value) {
     return counter != 1 ? INVALID_ARGUMENT : one(handle, "receive", "receive", 2048, value);
+}
+int nvmlDeviceGetMaxClockInfo(void *handle, int clock, unsigned int *value) {
+    return clock != 2 ? INVALID_ARGUMENT : one(handle, "memory_clock", "memory_clock", 7501, value);
+}
+int nvmlDeviceGetMemoryBusWidth(void *handle, unsigned int *value) { return one(handle, "bus", "bus", 192, value); }
+
+typedef struct { unsigned int pid; unsigned long long used; unsigned int instance, compute; } process_t;
+enum { INSUFFICIENT_SIZE = 7 };
+
+static int processes(void *handle, unsigned int *count, process_t *list) {
+    int error = refusal(handle, "processes");
+    if (error) return error;
+    long long pid = of_card(*(int *)handle, "pid", 0);
+    if (!pid) { *count = 0; return OK; }
+    if (!list || *count < 1) { *count = 1; return INSUFFICIENT_SIZE; }
+    *count = 1;
+    list[0].pid = (unsigned int)pid;
+    list[0].used = (unsigned long long)of_card(*(int *)handle, "pid_used", 0) << 20;
+    return OK;
+}
+
+int nvmlDeviceGetComputeRunningProcesses_v3(void *handle, unsigned int *count, process_t *list) {
+    return processes(handle, count, list);
+}
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *handle, unsigned int *count, process_t *list) {
+    (void)handle; (void)list;
+    *count = 0;
+    return OK;
 }

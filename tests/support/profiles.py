@@ -92,6 +92,13 @@ def as_read_back(profile: LaunchProfile) -> dict[str, ParameterValue]:
     return {"parallel": 1, **values}
 
 
+def is_what_it_does_anyway(row: Parameter, value: ParameterValue) -> bool:
+    """Whether a build that is told nothing does what `value` says."""
+    if row.kind is Kind.SWITCH and value is False and not row.negatives:
+        return True
+    return value == row.default or any(form.value == value and not form.flags for form in row.older_forms)
+
+
 def same_values(one: ParameterValue, other: ParameterValue) -> bool:
     """Whether two values are equal; fractions may differ in the last digit."""
     if isinstance(one, float) and isinstance(other, float):

@@ -19,7 +19,7 @@ from variet_gui.chat.messages import wire_messages
 from variet_gui.client.api import Http, LlamaApi
 from variet_gui.client.images import ImageError, Picture
 from variet_gui.client.stream import TextArrived
-from variet_gui.events import AnswerChanged, Event, EventStream, Timings
+from variet_gui.events import AnswerChanged, AnswerTimed, Event, EventStream, Timings
 
 PICTURE = tiny_models.png(8, 8)
 TIMINGS = {"cache_n": 0, "prompt_n": 45, "prompt_ms": 9.0, "prompt_per_second": 5000.0}
@@ -57,10 +57,14 @@ class Room:
         self.api = LlamaApi(http, stub.url)
         self.events = EventStream()
         self.announced: list[ChatMessage | None] = []
+        self.timed: list[AnswerTimed] = []
         self.conversation = Conversation(self.events, tier="fast", wall_clock=lambda: 1000.0)
         self.events.subscribe(self._note)
 
     def _note(self, announced: Event) -> None:
+        if isinstance(announced, AnswerTimed):
+            self.timed.append(announced)
+            return
         assert isinstance(announced, AnswerChanged)
         assert announced.conversation_id == self.conversation.id
         self.announced.append(self.conversation.message(announced.message_id))
@@ -99,6 +103,7 @@ def test_that_an_answer_streams_and_ends_with_its_timings() -> None:
             assert answer.timings.image_tokens is None
             assert r.announced[0] == question
             assert r.announced[-1] == answer
+            assert r.timed == [AnswerTimed("fast", answer.timings)]
             assert not r.conversation.busy
 
     run_async(scenario())

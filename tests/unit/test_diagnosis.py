@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.tiny_models import truncate, write_mismatched_projector, write_text_model
 from variet_gui.engine.diagnosis import exit_in_words, explain, failure
-from variet_gui.engine.diagnosis_rules import RULES
+from variet_gui.engine.diagnosis_rules import RULES, TROUBLES
 from variet_gui.engine.diagnosis_texts import CAUSES
 from variet_gui.events import Failure
 from variet_gui.i18n import Message
@@ -230,14 +230,14 @@ def test_that_an_exit_code_is_put_into_words(exit_code: int | None, part: str) -
 
 
 def test_that_every_rule_has_its_text_and_fills_every_place_in_it() -> None:
-    made = {"device": "gpu name", "mib": "mib bytes"}
-    for rule in RULES:
+    for rule in (*RULES, *TROUBLES):
         cause = CAUSES[rule.cause]
-        filled = {*rule.pattern.groupindex, *rule.extra, *(rule.also.groupindex if rule.also else ())}
-        for message in (cause.title, cause.detail):
+        filled = {"role", *rule.pattern.groupindex, *rule.extra}
+        for other in (rule.also, rule.before):
+            filled |= set(other.groupindex if other else ())
+        for message in (cause.shorter or cause.title, cause.detail):
             for place in re.findall(r"\{(\w+)\}", message.id if message else ""):
-                sources = {place, *made.get(place, "").split()}
-                assert sources & filled, f"nothing fills {place} of {rule.cause} for {rule.pattern.pattern}"
+                assert place in filled, f"nothing fills {place} of {rule.cause} for {rule.pattern.pattern}"
 
 
 def test_that_every_fix_is_an_action_of_the_window_or_a_change_of_settings() -> None:

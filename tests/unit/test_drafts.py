@@ -263,6 +263,65 @@ def test_that_another_catalog_in_the_same_data_folder_has_drafts_of_its_own(benc
     assert bench.tune.changed("fast") == ("ctx_size",)
 
 
+def draft_of(value: int) -> dict[str, Draft]:
+    return {"fast": Draft(LaunchProfile("fast"), LaunchProfile("fast", {"ctx_size": value}))}
+
+
+def test_that_two_who_write_one_file_for_two_catalogs_keep_each_others_drafts(tmp_path: Path) -> None:
+    path = tmp_path / "drafts.json"
+    one, other = DraftFile(path, tmp_path / "one.json"), DraftFile(path, tmp_path / "other.json")
+    assert one.read() == other.read() == ({}, ())
+    one.write(draft_of(512))
+    other.write(draft_of(1024))
+    assert DraftFile(path, tmp_path / "one.json").read()[0] == draft_of(512)
+    assert DraftFile(path, tmp_path / "other.json").read()[0] == draft_of(1024)
+    one.write({})
+    assert DraftFile(path, tmp_path / "other.json").read()[0] == draft_of(1024), "the first knew nothing of it"
+    other.write({})
+    assert not path.exists()
+
+
+def test_that_what_a_later_version_adds_to_the_file_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "drafts.json"
+    path.write_text('{"schema": 1, "catalogs": {}, "added": [1]}')
+    DraftFile(path, tmp_path / "one.json").write(draft_of(512))
+    assert json.loads(path.read_text())["added"] == [1]
+
+
+def test_that_half_a_character_does_not_cost_the_drafts(tmp_path: Path) -> None:
+    path = tmp_path / "drafts.json"
+    half = LaunchProfile("fast", {"ctx_size": 512}, ("--grammar", "demo \ud83d"))
+    DraftFile(path, tmp_path / "one.json").write({"fast": Draft(LaunchProfile("fast"), half)})
+    (draft,) = DraftFile(path, tmp_path / "one.json").read()[0].values()
+    assert draft.profile.extra_arguments == ("--grammar", "demo ?")
+
+
+def test_that_every_spelling_of_a_catalogs_path_finds_its_drafts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, catalog, link = tmp_path / "drafts.json", tmp_path / "one.json", tmp_path / "link.json"
+    catalog.touch()
+    link.symlink_to(catalog)
+    monkeypatch.chdir(tmp_path)
+    spellings = (link, Path("one.json"), tmp_path / "sub" / ".." / "one.json", catalog)
+    for number, spelling in enumerate(spellings):
+        DraftFile(path, spelling).write(draft_of(number))
+        assert [DraftFile(path, other).read()[0] for other in spellings] == [draft_of(number)] * len(spellings)
+
+
+def test_that_drafts_that_were_kept_under_a_link_are_found_and_kept_once(tmp_path: Path) -> None:
+    path, catalog, link = tmp_path / "drafts.json", tmp_path / "one.json", tmp_path / "link.json"
+    catalog.touch()
+    link.symlink_to(catalog)
+    DraftFile(path, catalog).write(draft_of(512))
+    document = json.loads(path.read_text())
+    document["catalogs"] = {str(link): document["catalogs"][str(catalog)], "/else.json": {}}
+    path.write_text(json.dumps(document))
+    assert DraftFile(path, catalog).read()[0] == draft_of(512)
+    DraftFile(path, catalog).write(draft_of(1024))
+    assert list(json.loads(path.read_text())["catalogs"]) == ["/else.json", str(catalog)]
+
+
 def test_that_the_draft_of_a_tier_that_is_gone_is_kept_until_it_comes_back(bench: Bench) -> None:
     edited_then_closed(bench)
     whole = bench.read()
@@ -296,6 +355,35 @@ def test_that_a_damaged_file_of_drafts_is_set_aside_and_said(
     assert path.with_name("drafts.json.unreadable").read_bytes() == content
     assert len(bench.said(NoticeRaised)) == 1
     assert not bench.tune.is_changed("fast")
+
+
+def test_that_no_damaged_file_of_drafts_takes_the_place_of_an_earlier_one(bench: Bench) -> None:
+    path = bench.folder / "data" / "drafts.json"
+    for content in (b"{one", b"{two", b"{three"):
+        path.write_bytes(content)
+        reopened(bench)
+    kept = [path.with_name(f"drafts.json.unreadable{number}").read_bytes() for number in ("", "-2", "-3")]
+    assert kept == [b"{one", b"{two", b"{three"]
+    assert "drafts.json.unreadable-3" in bench.said(NoticeRaised)[-1].text.english
+
+
+def test_that_damaged_drafts_that_cannot_be_set_aside_are_never_written_over(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = bench.folder / "data" / "drafts.json"
+    path.write_bytes(b"{somebody's work")
+
+    def refused(asked: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied", str(asked), None, str(target))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", refused)
+        edited_then_closed(bench)
+    assert path.read_bytes() == b"{somebody's work"
+    assert [one.name for one in path.parent.glob("drafts.json*")] == ["drafts.json"]
+    (notice,) = bench.said(NoticeRaised)
+    assert str(path) in notice.text.english
+    assert "Permission denied" in notice.text.english
 
 
 def test_that_the_drafts_of_a_newer_variet_are_refused_by_name_and_never_overwritten(bench: Bench) -> None:

@@ -140,6 +140,37 @@ def test_that_a_path_stays_relative_only_where_the_models_are() -> None:
     assert read_back(text, Path("/other"))[0].model == "/models/a.gguf"
 
 
+@pytest.mark.parametrize("form", ExportFormat)
+def test_that_a_dollar_or_percent_sign_of_ours_is_no_variable(form: ExportFormat) -> None:
+    profile = LaunchProfile("fast", {"model": "/m/$HOME/${X}/%PATH%/`a`.gguf", "mmproj": "$HOME 50%.gguf"})
+    read = there_and_back(profile, form)
+    assert dict(read.values) == dict(profile.values)
+    assert read.notes == ()
+
+
+def test_that_a_macro_of_llama_swap_in_a_path_is_told() -> None:
+    (read,) = read_back("models:\n  a:\n    cmd: llama-server --port 9000 -m ${models}/$HOME/a.gguf\n", MODELS)
+    assert [note.english for note in read.notes] == ["${models}/$HOME/a.gguf contains a variable; write the path out."]
+
+
+def test_that_a_value_that_ends_in_a_backslash_comes_back_from_a_batch_file() -> None:
+    profile = fast(environment={"CUDA_X": "C:\\m\\", "B": "100%A%"})
+    assert there_and_back(profile, BAT).profile("fast") == profile
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[Unit]\n[Service]\nExecStart=/opt/llama-server -m /models/a.gguf \\\n  -c 512\n",
+        "[program:x]\ncommand=llama-server -m /models/a.gguf -c 512\n",
+        '["llama-server", "-m", "/models/a.gguf", "-c", "512"]',
+    ],
+)
+def test_that_not_everything_in_brackets_is_a_preset(text: str) -> None:
+    (read,) = read_back(text, MODELS)
+    assert dict(read.values) == {"model": "a.gguf", "ctx_size": 512}
+
+
 # ----------------------------------------------------------------------------------------------- what is left out
 
 

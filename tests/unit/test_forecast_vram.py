@@ -300,7 +300,8 @@ def test_that_rpc_devices_need_no_scratch_and_no_copies(headers: dict[str, GgufH
     remote = ask(headers["qwen27-Q4_K_M"], flags, Device("RPC0", 24000.0), Device("RPC1", 24000.0))
     local = ask(headers["qwen27-Q4_K_M"], flags)
     for one, other in zip(remote.devices, local.devices, strict=True):
-        assert (one.weights_mib, one.context_mib) == (other.weights_mib, other.context_mib)
+        assert one.weights_mib == pytest.approx(other.weights_mib, abs=0.01)  # no padded rows on a worker
+        assert one.context_mib == other.context_mib
         assert one.overhead_mib == 0
         assert one.compute_mib is not None
         assert one.compute_mib < 0.5 * (other.compute_mib or 0)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from variet_gui import assets
 from variet_gui.panel.paths import CatalogMissing, DataFolderHeld, FolderLock, find_paths
 
 
@@ -71,3 +72,18 @@ def test_that_the_lock_can_be_taken_again_after_it_was_given_back(tmp_path: Path
     first.release()
     second.acquire()
     second.release()
+
+
+def test_that_an_installed_demo_finds_the_shipped_projector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "checkout_models", lambda: None)
+    brought = find_paths(None, tmp_path, True, {}).models_dir / "demo" / assets.demo_projector().name
+    assert brought.read_bytes() == assets.demo_projector().read_bytes()
+    brought.write_bytes(b"another version's")
+    find_paths(None, tmp_path, True, {})
+    assert brought.read_bytes() == assets.demo_projector().read_bytes()
+    assert [path.name for path in brought.parent.iterdir()] == [brought.name]
+
+
+def test_that_only_the_demo_is_given_a_projector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "checkout_models", lambda: None)
+    assert not find_paths(None, tmp_path, False, {}).models_dir.exists()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from variet_gui.panel import reports
+from variet_gui.panel import borrow, reports
 from variet_gui.panel.panel import Panel, PanelOptions
 
 
@@ -20,7 +20,7 @@ def test_that_all_ports_are_asked_at_once(tmp_path: Path, monkeypatch: pytest.Mo
                 await together.wait()
             return role == "fast"
 
-        monkeypatch.setattr(reports, "runs_elsewhere", answers)
+        monkeypatch.setattr(borrow, "runs_elsewhere", answers)
         panel = Panel(PanelOptions(None, tmp_path, demo=True), {})
         try:
             await panel.open(sampling=False)

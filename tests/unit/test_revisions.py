@@ -122,6 +122,54 @@ def test_that_a_damaged_file_is_set_aside_and_never_in_the_way(
     assert store.record(tier(ctx_size=2), tier(ctx_size=3)) is not None
 
 
+def test_that_no_damaged_revision_takes_the_place_of_an_earlier_one(store: RevisionStore, tmp_path: Path) -> None:
+    store.record(tier(ctx_size=1), tier(ctx_size=2))
+    newest = tmp_path / "revisions" / f"{store.list('fast')[0].id}.json"
+    for content in (b"{one", b"{two", b"{three"):
+        newest.write_bytes(content)
+        assert len(store.list("fast")) == 1
+    kept = [newest.with_name(f"{newest.name}.unreadable{number}").read_bytes() for number in ("", "-2", "-3")]
+    assert kept == [b"{one", b"{two", b"{three"]
+
+
+def test_that_the_number_of_a_damaged_revision_is_not_given_out_again(store: RevisionStore, tmp_path: Path) -> None:
+    store.record(tier(ctx_size=1), tier(ctx_size=2))
+    (tmp_path / "revisions" / "000002-fast.json").write_bytes(b"{")
+    saved = store.record(tier(ctx_size=2), tier(ctx_size=3))
+    assert saved is not None
+    assert [revision.id for revision in store.list("fast")] == ["000004-fast", "000003-fast", "000001-fast"]
+
+
+def test_that_every_spelling_of_a_catalogs_path_shares_one_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, catalog, link = tmp_path / "revisions", tmp_path / "catalog.json", tmp_path / "link.json"
+    catalog.touch()
+    link.symlink_to(catalog)
+    monkeypatch.chdir(tmp_path)
+    spellings = (catalog, link, Path("catalog.json"), tmp_path / "sub" / ".." / "catalog.json")
+    for number, spelling in enumerate(spellings, start=1):
+        RevisionStore(folder, spelling).record(tier(ctx_size=number), tier(ctx_size=number + 1))
+    for spelling in spellings:
+        history = RevisionStore(folder, spelling).list("fast")
+        assert [revision.profile.get("ctx_size") for revision in history] == [5, 4, 3, 2, 1]
+        assert RevisionStore(folder, spelling).get(history[0].id) == history[0]
+
+
+def test_that_a_history_that_was_kept_under_a_link_is_still_found(tmp_path: Path) -> None:
+    folder, catalog, link = tmp_path / "revisions", tmp_path / "catalog.json", tmp_path / "link.json"
+    catalog.touch()
+    link.symlink_to(catalog)
+    RevisionStore(folder, catalog).record(tier(ctx_size=1), tier(ctx_size=2))
+    for path in folder.iterdir():  # as versions did that wrote the path down as it was given
+        path.write_text(json.dumps({**json.loads(path.read_text()), "catalog": str(link)}))
+    assert len(RevisionStore(folder, catalog).list("fast")) == 2
+    assert len(RevisionStore(folder, link).list("fast")) == 2
+    link.unlink()
+    assert len(RevisionStore(folder, link).list("fast")) == 2, "by the name itself, wherever it leads"
+    assert RevisionStore(folder, tmp_path / "other.json").list("fast") == ()
+
+
 def test_that_the_revision_of_a_newer_variet_is_left_alone(store: RevisionStore, tmp_path: Path) -> None:
     store.record(tier(ctx_size=1), tier(ctx_size=2))
     newest, first = store.list("fast")

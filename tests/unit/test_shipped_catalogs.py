@@ -150,6 +150,13 @@ def test_that_the_demo_tiers_differ(demo: Catalog) -> None:
     assert len({json.dumps(tier.parameters, sort_keys=True) for tier in demo.tiers}) == 5
 
 
+def test_that_two_demo_tiers_see_with_the_projector_that_ships(demo: Catalog) -> None:
+    seeing = {tier.role: tier.parameters for tier in demo.tiers if "mmproj" in tier.parameters}
+    assert {role: values["mmproj_offload"] for role, values in seeing.items()} == {"fast": True, "balanced": False}
+    for values in seeing.values():
+        assert Path(str(values["mmproj"])) == Path("demo") / assets.demo_projector().name
+
+
 def test_that_the_embedded_engine_takes_every_demo_tier(demo: Catalog) -> None:
     flags, removed, hints = parse_help(help_text())
     capabilities = Capabilities(flags=flags, removed=removed, value_hints=hints, embedded=True)

@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from tests.support.profiles import as_read_back, profiles, recorded_build, same_values
+from tests.support.profiles import as_read_back, is_what_it_does_anyway, profiles, recorded_build, same_values
 from variet_gui.catalog.command import Command, build
 from variet_gui.catalog.importing import import_command
-from variet_gui.catalog.parameters import PARAMETERS, Kind, Parameter
+from variet_gui.catalog.parameters import PARAMETERS
 from variet_gui.catalog.spelling import Speller
 from variet_gui.catalog.tiers import LaunchProfile
-from variet_gui.events import ParameterValue
 from variet_gui.i18n import Message
 
 BUILDS = {name: recorded_build(name) for name in ("b9093", "b11434", "embedded")}
@@ -34,13 +33,6 @@ def command(profile: LaunchProfile, name: str) -> Command:
     )
 
 
-def is_what_it_does_anyway(row: Parameter, value: ParameterValue) -> bool:
-    """Whether a build that is told nothing does what `value` says."""
-    if row.kind is Kind.SWITCH and value is False and not row.negatives:
-        return True
-    return value == row.default or any(form.value == value and not form.flags for form in row.older_forms)
-
-
 @every_build
 @given(profile=profiles())
 def test_that_any_profile_survives_the_command_line_of_a_build(name: str, profile: LaunchProfile) -> None:
@@ -53,7 +45,7 @@ def test_that_any_profile_survives_the_command_line_of_a_build(name: str, profil
         if row.key not in profile.values:
             continue
         value = profile.values[row.key]
-        spelled = speller.spell(row, value)
+        spelled = speller.spell_in(profile, row)
         if spelled.note is not None:
             told.append(spelled.note)
         if spelled.words:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 
 from variet_gui.catalog import shell
@@ -19,12 +19,12 @@ from variet_gui.catalog.parameters import (
     parse_argument,
 )
 from variet_gui.catalog.spelling import Speller
-from variet_gui.catalog.tiers import LaunchProfile
+from variet_gui.catalog.tiers import LOOPBACK, LaunchProfile
 from variet_gui.events import ParameterValue
 from variet_gui.helpers import Helper
 from variet_gui.i18n import Message, msg
 
-HOST = "127.0.0.1"
+HOST = LOOPBACK
 """The panel's servers listen on this computer alone."""
 
 FIXED_ENVIRONMENT: Mapping[str, str] = {
@@ -53,6 +53,8 @@ class Command:
     """CUDA_* and GGML_* variables of the panel's environment that the server gets as they are."""
     program_words: int = 1
     """How many words of `argv` name the program."""
+    extra_words: int = 0
+    """How many words at the end of `argv` are extra arguments."""
 
     def spans(self, windows: bool = False) -> tuple[Span, ...]:
         """Return the words of the command line with the parameter that each belongs to."""
@@ -76,21 +78,22 @@ def build(
     alias: str,
     models_dir: Path,
     environ: Mapping[str, str] | None = None,
+    host: str = LOOPBACK,
+    api_key_file: Path | None = None,
 ) -> Command:
     """Return the command that starts `profile` on `port`.
 
     Without capabilities (None, or none of whose flags are known) the spelling of the current build is used.
-    `environ` is the environment that the server will inherit; None: that of this process.
+    `environ` is the environment that the server will inherit; None: that of this process. `host` is the address to
+    listen on; beyond this computer with the key in `api_key_file`.
     """
     speller = Speller(capabilities)
     inherited = os.environ if environ is None else environ
     notes: list[Message] = []
-    argv = [*program, *_baseline(speller, port, alias)]
+    argv = [*program, *_baseline(speller, port, alias, host, api_key_file)]
+    whole = _with_whole_paths(profile, models_dir)
     for parameter in PARAMETERS:
-        value = profile.get(parameter.key)
-        if value is None:
-            continue
-        spelled = speller.spell(parameter, _resolved(parameter, value, models_dir))
+        spelled = speller.spell_in(whole, parameter)
         argv += spelled.words
         if spelled.note is not None:
             notes.append(spelled.note)
@@ -117,6 +120,7 @@ def build(
             if name.startswith(("CUDA_", "GGML_")) and name not in FIXED_ENVIRONMENT and name not in own
         },
         program_words=len(program),
+        extra_words=len(extra),
     )
 
 
@@ -150,11 +154,12 @@ def spans(argv: Sequence[str], *, windows: bool = False, program_words: int | No
     if program_words is None:
         helper = Helper.EMBEDDED_ENGINE.value
         program_words = argv.index(helper) + 1 if helper in argv else 1
-    keys = [None] * program_words + list(_keys(argv[program_words:]))
+    keys = [None] * program_words + [key for words, key in pieces(argv[program_words:]) for _ in words]
     return tuple(Span(shell.quote(word, windows), key) for word, key in zip(argv, keys, strict=True))
 
 
-def _keys(arguments: Sequence[str]) -> Iterator[str | None]:
+def pieces(arguments: Sequence[str]) -> Iterator[tuple[tuple[str, ...], str | None]]:
+    """Cut `arguments` into flags with the values behind them, each with the key of the parameter that it belongs to."""
     position = 0
     while position < len(arguments):
         use = flag_use(arguments[position])
@@ -167,8 +172,7 @@ def _keys(arguments: Sequence[str]) -> Iterator[str | None]:
             following = _following(use.parameter, use.negative, arguments[position + 1 : position + 2])
             if use.removed is not None:
                 following = int(use.removed.takes_value)
-        for _ in arguments[position : position + 1 + following]:
-            yield key
+        yield tuple(arguments[position : position + 1 + following]), key
         position += 1 + following
 
 
@@ -183,7 +187,7 @@ def _following(parameter: Parameter, negative: bool, following: Sequence[str]) -
     return 1
 
 
-def _baseline(speller: Speller, port: int, alias: str) -> Iterator[str]:
+def _baseline(speller: Speller, port: int, alias: str, host: str, api_key_file: Path | None) -> Iterator[str]:
     if speller.says_info_at_level_4:
         yield from ("-lv", "4")  # first: the threshold counts from where it stands on the line
     if speller.knows("--offline"):
@@ -191,10 +195,18 @@ def _baseline(speller: Speller, port: int, alias: str) -> Iterator[str]:
     web_page = speller.first_known("--no-ui", "--no-webui")
     if web_page is not None:
         yield web_page
-    yield from ("--host", HOST, "--port", str(port))
+    yield from ("--host", host, "--port", str(port))
+    if api_key_file is not None:
+        yield from ("--api-key-file", str(api_key_file))
     if speller.knows("--cors-origins"):
         yield from ("--cors-origins", "localhost")  # else any web page may use the server
     yield from ("--alias", alias)
+
+
+def _with_whole_paths(profile: LaunchProfile, models_dir: Path) -> LaunchProfile:
+    rows = {parameter.key: parameter for parameter in PARAMETERS}
+    values = {key: _resolved(rows[key], value, models_dir) for key, value in profile.values.items() if key in rows}
+    return replace(profile, values=values)
 
 
 def _resolved(parameter: Parameter, value: ParameterValue, models_dir: Path) -> ParameterValue:

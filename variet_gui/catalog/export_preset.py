@@ -15,7 +15,8 @@ from variet_gui.catalog.export_parts import ExportError, Part, ReadPart
 from variet_gui.catalog.export_record import Record, decoded
 from variet_gui.catalog.parameter_values import FALSE_WORDS
 from variet_gui.catalog.parameters import FlagUse, Kind, Reason, flag_use, left_out
-from variet_gui.catalog.pasted import Call
+from variet_gui.catalog.pasted import Call, Caller
+from variet_gui.catalog.pasted_unit import looks_like_unit
 from variet_gui.i18n import msg
 
 _UNSAYABLE = re.compile(r"[;#\x00-\x1f\x7f]|^\s|\s$|^$")
@@ -125,7 +126,9 @@ def _long(flag: str) -> str:
 
 
 def looks_like(text: str) -> bool:
-    """Whether `text` is a preset: its first line that says something is a setting or a section."""
+    """Whether `text` is a preset: its first line that says something is a setting or a section, and it is no unit."""
+    if looks_like_unit(text) or re.match(r"\s*\[\s*[\"']", text):
+        return False  # a unit file, or a list of words
     for line in text.splitlines():
         stripped = line.strip()
         if stripped and stripped[0] not in ";#":
@@ -160,9 +163,15 @@ def read(text: str) -> tuple[ReadPart, ...]:
     common = sections.pop("*", {})
     sections.pop("", None)
     return tuple(
-        ReadPart(Call(tuple(_arguments({**common, **settings})), "llama-server"), role, record=records.get(role))
-        for role, settings in sections.items()
+        ReadPart(_call({**common, **settings}), role, record=records.get(role)) for role, settings in sections.items()
     )
+
+
+def _call(settings: dict[str, str]) -> Call:
+    arguments = tuple(_arguments(settings))
+    # Half the programs there are keep their settings in such files.
+    is_ours = any(flag_use(word) is not None for word in arguments)
+    return Call(arguments, "llama-server", caller=Caller.FLAGS if is_ours else Caller.OTHER)
 
 
 def _arguments(settings: dict[str, str]) -> Iterator[str]:

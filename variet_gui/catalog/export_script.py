@@ -11,6 +11,7 @@ from variet_gui.catalog.capabilities import Capabilities
 from variet_gui.catalog.export_parts import Part, ReadPart, lines_of
 from variet_gui.catalog.export_record import MARK, Record, decoded
 from variet_gui.catalog.pasted import find_call
+from variet_gui.catalog.shell import Dialect
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _RECORD = re.compile(rf"^[ \t]*(?:#|rem)[ \t]+({MARK}.*)$", re.MULTILINE | re.IGNORECASE)
@@ -75,16 +76,21 @@ def read(text: str, windows: bool | None = None) -> tuple[ReadPart]:
     Raises:
         ShellTextError: the text cannot be split into words.
     """
-    batch = re.match(r"\s*@echo off\b", text, re.IGNORECASE)
-    if windows is None and text.startswith("#!"):
-        windows = False
-    by_windows = shell.looks_like_windows(text) if windows is None else windows
+    dialect = _dialect(text, windows)
     record = _record(text)
-    if by_windows:
+    if dialect is not Dialect.POSIX:
         text = _REMARK.sub("", text)
-        if batch:
-            text = text.replace("%%", "%")
-    return (ReadPart(find_call(text, by_windows), record=record),)
+    return (ReadPart(find_call(text, dialect), record=record),)
+
+
+def _dialect(text: str, windows: bool | None) -> Dialect:
+    if re.match(r"\s*@echo off\b", text, re.IGNORECASE):
+        return Dialect.BATCH
+    if windows is not None:
+        return Dialect.CMD if windows else Dialect.POSIX
+    if text.startswith("#!") and "pwsh" not in text.split("\n", 1)[0]:
+        return Dialect.POSIX
+    return shell.dialect_of(text)
 
 
 def _record(text: str) -> Record | None:

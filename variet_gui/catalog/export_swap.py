@@ -10,7 +10,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from variet_gui.catalog import shell
 from variet_gui.catalog.capabilities import Capabilities
@@ -128,6 +128,8 @@ def read(text: str) -> tuple[ReadPart, ...]:
 
 def _part(model: _Model, windows: bool | None) -> ReadPart:
     call = Call() if model.command is None else find_call(model.command, windows)
+    # No shell is there to fill in anything: only the macros of llama-swap are.
+    call = replace(call, variables=frozenset(word for word in call.variables if _MACRO in word))
     return ReadPart(call, model.role, model.environment, model.record)
 
 

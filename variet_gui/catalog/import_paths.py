@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 
 from variet_gui.catalog.parameters import Kind, Parameter
 from variet_gui.events import ParameterValue
 
-_VARIABLE = re.compile(r"\$\w|\$\{|%\w+%")
 
-
-def portable_value(
-    row: Parameter, value: ParameterValue, models_dir: Path | None
-) -> tuple[ParameterValue, tuple[str, ...]]:
-    """Return the value of a path parameter as it is kept, and those of its paths that contain a variable.
-
-    Values of other kinds come back as they are.
-    """
+def portable_value(row: Parameter, value: ParameterValue, models_dir: Path | None) -> ParameterValue:
+    """Return the value of a path parameter as it is kept. Values of other kinds come back as they are."""
     if row.kind is not Kind.PATH:
-        return value, ()
-    paths = [_portable(path, models_dir) for path in (str(value).split(",") if row.many else [str(value)])]
-    return ",".join(paths), tuple(path for path in paths if _VARIABLE.search(path))
+        return value
+    paths = str(value).split(",") if row.many else [str(value)]
+    return ",".join(_portable(path, models_dir) for path in paths)
 
 
 def _portable(text: str, models_dir: Path | None) -> str:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import takewhile
 from pathlib import Path
 
-from variet_gui.catalog.command import HOST, is_scrubbed
+from variet_gui.catalog.command import is_scrubbed
+from variet_gui.catalog.import_left_out import LeftOutReader
 from variet_gui.catalog.import_paths import portable_value
 from variet_gui.catalog.parameter_values import FALSE_WORDS
 from variet_gui.catalog.parameters import (
     FlagUse,
     Kind,
-    LeftOut,
     Parameter,
     ParameterError,
-    Reason,
     Removed,
     argument,
     environment_use,
     flag_use,
     left_out,
-    normalised,
     parameter,
     parse_argument,
 )
@@ -33,26 +31,29 @@ from variet_gui.i18n import Message, msg
 SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSW|(^|_)KEY", re.IGNORECASE)
 """What the name of a variable looks like when its value is nobody else's business."""
 
+_MOST_VALUES = 256
+"""No flag has more words behind it; those of an unknown one that has are kept one by one."""
+_ARGUMENTS_OF_A_SCRIPT = frozenset({"$@", "$*", "${@}", "%*"})
 _ONCE_TWO_WORDS = frozenset({"lora_scaled"})  # a file and a number; today both are one word
-_PANEL_PASSES = frozenset({"--offline", "--metrics", "--slots", "--no-ui"})
-_OLD_NAMES = {"--no-webui": "--no-ui"}
-_THIS_COMPUTER = frozenset({HOST, "localhost"})
+_SAID_OF_A_SWITCH = frozenset({"on", "off", "true", "false"})
+"""Words that people put behind a switch; llama-server would refuse them."""
 
 
 class ImportReader:
     """Reads one call of llama-server from left to right and gathers what it means."""
 
-    def __init__(self, models_dir: Path | None) -> None:
+    def __init__(self, models_dir: Path | None, variables: Collection[str] = ()) -> None:
+        """`variables`: the words in which the shell would still fill something in."""
         self._models_dir = models_dir
+        self._variables = variables
         self._spelled: dict[str, str] = {}  # how each value was spelled, by key; "" where a variable gave it
         self._old: dict[str, dict[str, tuple[Removed, str]]] = {}  # removed flags in use: key -> flag -> as written
         self.values: dict[str, ParameterValue] = {}
         self.extra: list[str] = []
         self.environment: dict[str, str] = {}
-        self.port: int | None = None
-        self.alias: str | None = None
-        self.api_key: str | None = None
         self.notes: list[Message] = []
+        self.others = LeftOutReader(self.note, self._keep)
+        """What it says that is no launch parameter."""
 
     def note(self, message: Message) -> None:
         """Tell something once."""
@@ -68,13 +69,25 @@ class ImportReader:
             if use is not None:
                 self._read_variable(name, value, use)
             elif name == "LLAMA_API_KEY":
-                self._take_key(name, value)
+                self.others.take_key(name, value)
             elif name == "LLAMA_ARG_PORT":
-                self._take_port(name, value)
+                self.others.take_port(name, value)
             elif is_scrubbed(name) or SECRET_NAME.search(name):
                 self.note(msg("The variable {name} was left out: it does not belong into a profile.", name=name))
+            elif value in self._variables:
+                self._take_unfinished(name, value)
             else:
                 self.environment[name] = value
+
+    def _take_unfinished(self, name: str, value: str) -> None:
+        """Keep of LD_LIBRARY_PATH=/opt/lib:$LD_LIBRARY_PATH what can be kept; no shell is there to fill in the rest."""
+        kept = [part for part in value.split(":") if part and part not in (f"${name}", f"${{{name}}}")]
+        if name == "PATH" or not kept or len(kept) == len(value.split(":")) or any("$" in part for part in kept):
+            self.note(msg("The variable {name} was left out: its value names another variable.", name=name))
+            return
+        self.environment[name] = ":".join(kept)
+        alone = self.environment[name]
+        self.note(msg("The variable {name} is {value} alone: what it was before is not added.", name=name, value=alone))
 
     def _read_variable(self, name: str, text: str, use: FlagUse) -> None:
         row, removed = use.parameter, use.removed
@@ -90,7 +103,7 @@ class ImportReader:
         except ParameterError as error:
             self.note(msg("The variable {name} was left out: {problem}", name=name, problem=error.message))
             return
-        self.values[row.key] = self._portable(row, value)
+        self.values[row.key] = self._portable(row, value, text in self._variables)
         self._spelled[row.key] = ""
         self.note(msg("The variable {name} became the setting {flag}.", name=name, flag=row.flag))
 
@@ -102,16 +115,40 @@ class ImportReader:
         position = 0
         while position < len(words):
             word = words[position]
-            if not is_flag(word):
-                self.extra.append(word)
-                self.note(msg("{word} belongs to no flag; it was kept as an extra argument.", word=word))
+            if not is_flag(word) or word == "--":
+                self._take_stray(word)
                 position += 1
                 continue
             flag, equals, inline = word.partition("=")
             if equals:
                 self.note(msg("{flag}=value is not accepted by llama-server; it became two words.", flag=flag))
                 words[position : position + 1] = [flag, inline]
-            position += 1 + self._read_flag(flag, words[position + 1 :], inline if equals else None)
+                if word in self._variables:
+                    self._variables = {*self._variables, inline}
+            following = words[position + 1 : position + 1 + _MOST_VALUES]
+            position += 1 + self._read_flag(flag, following, inline if equals else None)
+
+    def _take_stray(self, word: str) -> None:
+        if not word.strip():
+            self.note(msg("An empty word was left out."))
+        elif word in self._variables:
+            self.note(msg("{word} was left out: nothing here says what it stands for.", word=word))
+        elif word == "--":
+            self.note(msg("{word} means nothing to llama-server, which would refuse it; it was left out.", word=word))
+        else:
+            self.extra.append(word)
+            self.note(msg("{word} belongs to no flag; it was kept as an extra argument.", word=word))
+
+    def _keep(self, flag: str, values: Sequence[str], why: Message) -> None:
+        """Keep what the panel has no parameter for, as it stood there."""
+        unknown = next((value for value in values if value in self._variables), None)
+        if unknown is not None:
+            self.note(msg("{flag} was left out: nothing here says what {value} stands for.", flag=flag, value=unknown))
+        elif not all(value.strip() for value in values):
+            self.note(msg("{flag} has no value; it was left out.", flag=flag))
+        else:
+            self.extra += [flag, *values]
+            self.note(why)
 
     def _read_flag(self, flag: str, following: list[str], inline: str | None) -> int:
         """Read one flag and return how many of the words behind it belong to it."""
@@ -119,15 +156,20 @@ class ImportReader:
         if use is not None and _takes_value(use):
             return self._take_value(use, flag, following)
         if use is not None:
-            self._take_switch(use, flag, on=inline is None or inline.casefold() not in FALSE_WORDS)
-            return 0 if inline is None else 1
+            value = inline if inline is not None else next(iter(following), "")
+            said = inline is not None or value.casefold() in _SAID_OF_A_SWITCH
+            self._take_switch(use, flag, on=not said or value.casefold() not in FALSE_WORDS)
+            if said and inline is None:
+                self.note(msg("{flag} takes no value; {value} was read as on or off.", flag=flag, value=value))
+            return int(said)
         if entry is not None:
             values = following[: entry.values] if inline is None else following[:1]
-            self._take_left_out(entry, flag, values)
+            self.others.take(entry, flag, values)
             return len(values)
-        values = list(takewhile(lambda word: not is_flag(word), following))
-        self.extra += [flag, *values]
-        self.note(msg("{flag} is not known to the panel; it was kept as an extra argument.", flag=flag))
+        values = list(takewhile(lambda word: not is_flag(word) and word not in self._variables, following))
+        if not values and following and following[0] in self._variables and following[0] not in _ARGUMENTS_OF_A_SCRIPT:
+            values = following[:1]
+        self._keep(flag, values, msg("{flag} is not known to the panel; it was kept as an extra argument.", flag=flag))
         return len(values)
 
     def _take_switch(self, use: FlagUse, flag: str, on: bool) -> None:
@@ -140,6 +182,7 @@ class ImportReader:
     def _take_value(self, use: FlagUse, flag: str, following: list[str]) -> int:
         row = use.parameter
         text = following[0] if following else ""
+        unfinished = text in self._variables
         taken = 1
         if row.key in _ONCE_TWO_WORDS and len(following) > 1 and _is_number(following[1]) and not is_flag(text):
             text, taken = ":".join(following[:2]), 2
@@ -151,7 +194,7 @@ class ImportReader:
         if use.removed is not None:
             now = f"{row.flag} {argument(row, value)}"
             self.note(msg("{flag} was removed from llama-server; it became {now}.", flag=flag, now=now))
-        self._set(row, value, flag)
+        self._set(row, value, flag, unfinished=unfinished)
         return taken
 
     def _take_bad_value(self, use: FlagUse, flag: str, following: list[str], problem: ParameterError) -> int:
@@ -164,13 +207,15 @@ class ImportReader:
         if not following or flag_use(following[0]) or left_out(following[0]):
             self.note(msg("{flag} has no value; it was left out.", flag=flag))
             return 0
+        why = msg("{flag} was not taken over as a setting: {problem}", flag=flag, problem=problem.message)
         if use.removed is None:
-            self.extra += [flag, following[0]]
-        self.note(msg("{flag} was not taken over as a setting: {problem}", flag=flag, problem=problem.message))
+            self._keep(flag, following[:1], why)
+        else:
+            self.note(why)
         return 1
 
-    def _set(self, row: Parameter, value: ParameterValue, flag: str) -> None:
-        value = self._portable(row, value)
+    def _set(self, row: Parameter, value: ParameterValue, flag: str, *, unfinished: bool = False) -> None:
+        value = self._portable(row, value, unfinished)
         if self._spelled.get(row.key):
             if row.many:
                 value = f"{self.values[row.key]},{value}"
@@ -192,64 +237,14 @@ class ImportReader:
             in_use.pop(cancelled, None)
         in_use[removed.flag] = (removed, spelled)
 
-    # ------------------------------------------------------------------------------------- flags without a row
-
-    def _take_left_out(self, entry: LeftOut, flag: str, values: list[str]) -> None:
-        text = values[0] if values else ""
-        match entry.flags[-1]:
-            case "--port":
-                self._take_port(flag, text)
-            case "--alias":
-                self.alias = text.split(",")[0].strip() or None
-            case "--api-key":
-                self._take_key(flag, text)
-            case "--host" if text in _THIS_COMPUTER:
-                pass
-            case "--host":
-                self.note(
-                    msg(
-                        "{flag} {value} was left out: the panel's servers listen on {host}.",
-                        flag=flag,
-                        value=text,
-                        host=HOST,
-                    )
-                )
-            case "--log-verbosity" if text == "4":
-                pass
-            case "--cors-origins" if text == "localhost":
-                pass
-            case _ if normalised(flag) in _PANEL_PASSES:
-                pass
-            case _ if normalised(flag) in _OLD_NAMES:
-                now = _OLD_NAMES[normalised(flag)]
-                self.note(msg("{flag} has a new name, {now}; the panel passes it by itself.", flag=flag, now=now))
-            case _ if entry.reason is Reason.NO_EFFECT:
-                self.note(msg("{flag} does nothing any more; it was left out.", flag=flag))
-            case _ if entry.reason is Reason.REMOVED:
-                self.note(msg("{flag} was removed from llama-server; it was left out.", flag=flag))
-            case _ if entry.reason.kept_on_import:
-                self.extra += [flag, *values]
-                self.note(msg("{flag} was kept as an extra argument. {reason}", flag=flag, reason=entry.reason.text))
-            case _:
-                self.note(msg("{flag} was left out. {reason}", flag=flag, reason=entry.reason.text))
-
-    def _take_port(self, flag: str, text: str) -> None:
-        if re.fullmatch(r"[0-9]{4,5}", text) and 1024 <= int(text) <= 65535:
-            self.port = int(text)
-        else:
-            self.note(msg("{flag} {value} was left out: a port is from 1024 to 65535.", flag=flag, value=text))
-
-    def _take_key(self, name: str, text: str) -> None:
-        self.api_key = text or None
-        self.note(msg("The key of {name} belongs in the key store; it never stands on a command line.", name=name))
-
     # ------------------------------------------------------------------------------------------------------ result
 
-    def _portable(self, row: Parameter, value: ParameterValue) -> ParameterValue:
-        portable, variables = portable_value(row, value, self._models_dir)
-        for path in variables:
-            self.note(msg("{path} contains a variable; write the path out.", path=path))
-        return portable
+    def _portable(self, row: Parameter, value: ParameterValue, unfinished: bool) -> ParameterValue:
+        if unfinished and row.kind is Kind.PATH:
+            self.note(msg("{path} contains a variable; write the path out.", path=value))
+        elif unfinished:
+            self.note(msg("{value} contains a variable; write out what it stands for.", value=value))
+        return portable_value(row, value, self._models_dir)
 
     def _settle_removed(self) -> None:
         for key, in_use in self._old.items():
@@ -282,11 +277,11 @@ class ImportReader:
             msg("{flag} alone does nothing any more; {now} was added.", flag=flag, now="--spec-type draft-simple")
         )
 
-    def settle(self) -> None:
-        """Decide what only shows at the end: removed flags that stood together, and a draft without a method."""
+    def settle(self, *, whole_line: bool = True) -> None:
+        """Decide what only shows at the end: removed flags together, a draft without a method, no model in a line."""
         self._settle_removed()
         self._settle_draft()
-        if "model" not in self.values:
+        if whole_line and "model" not in self.values:
             self.note(msg("The command line names no model file."))
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 from variet_gui.catalog.import_reader import ImportReader
-from variet_gui.catalog.pasted import Call, find_call
-from variet_gui.catalog.shell import ShellTextError
+from variet_gui.catalog.parameters import flag_use, normalised
+from variet_gui.catalog.pasted import Call, Caller, find_call, is_flag, is_known_flag
+from variet_gui.catalog.shell import Dialect, ShellTextError
 from variet_gui.catalog.tiers import LaunchProfile
 from variet_gui.events import ParameterValue
 from variet_gui.i18n import Message
@@ -34,6 +36,8 @@ class Imported:
     alias: str | None = None
     api_key: str | None = field(default=None, repr=False)
     """A secret: for the key store, never for a command line, a catalog or a log."""
+    is_call: bool = False
+    """Whether this is a call of llama-server, or flags of it, and nothing else that happens to have flags."""
 
     @property
     def model(self) -> str | None:
@@ -47,7 +51,7 @@ class Imported:
 
 
 def import_command(
-    line: str | Sequence[str], *, windows: bool | None = None, models_dir: Path | None = None
+    line: str | Sequence[str], *, windows: bool | Dialect | None = None, models_dir: Path | None = None
 ) -> Imported:
     """Return what a llama-server command line says.
 
@@ -62,7 +66,7 @@ def import_command(
 
 def read_call(call: Call, models_dir: Path | None = None) -> Imported:
     """Return what one call of llama-server says, once it is taken apart."""
-    reader = ImportReader(models_dir)
+    reader = ImportReader(models_dir, call.variables)
     reader.read_environment(call.assignments)
     reader.read_arguments(call.arguments)
     reader.settle()
@@ -72,7 +76,29 @@ def read_call(call: Call, models_dir: Path | None = None) -> Imported:
         environment=MappingProxyType(reader.environment),
         notes=(*call.notes, *reader.notes),
         program=call.program,
-        port=reader.port,
-        alias=reader.alias,
-        api_key=reader.api_key,
+        port=reader.others.port,
+        alias=reader.others.alias,
+        api_key=reader.others.api_key,
+        is_call=_is_call(call, reader.values),
     )
+
+
+_OF_LLAMA_ALONE = re.compile(r"-[a-z]{3,}|--[a-z0-9]+(-[a-z0-9]+)+")
+"""Flags such as -ngl and --ctx-size; -c, -t and --threads are flags of half the programs there are."""
+
+
+def _is_call(call: Call, values: Mapping[str, ParameterValue]) -> bool:
+    flags = [word.split("=", 1)[0] for word in call.arguments if is_flag(word)]
+    known = sum(map(is_known_flag, flags))
+    match call.caller:
+        case Caller.LLAMA:
+            return True
+        case Caller.OTHER:
+            return False
+        case Caller.FLAGS:
+            return known > 0 or bool(values)
+    if known < len(flags) - known:
+        return False
+    telling = [flag for flag in map(normalised, flags) if flag_use(flag) and _OF_LLAMA_ALONE.fullmatch(flag)]
+    names_a_model = str(values.get("model", "")).lower().endswith(".gguf")
+    return names_a_model or len(telling) > 1 or any(not flag.startswith("--") for flag in telling)

@@ -88,6 +88,16 @@ def usable_profile(profile: LaunchProfile) -> tuple[LaunchProfile, tuple[Message
     return replace(profile, values=MappingProxyType(values)), tuple(problems)
 
 
+def is_variable_name(name: str) -> bool:
+    """Whether `name` can name a variable of the environment."""
+    return _VARIABLE_NAME.fullmatch(name) is not None and is_plain(name)
+
+
+def is_plain(text: str) -> bool:
+    """Whether the operating system can hand `text` to a program."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def is_variant_name(name: str) -> bool:
     """Whether `name` can name a variant: one line without spaces around it, not too long."""
     return 0 < len(name) <= LONGEST_NAME and name == name.strip() and name.isprintable()
@@ -106,15 +116,11 @@ def _checked_launch(stored: Tier | Variant, where: Where, file: Path) -> dict[st
     for key, value in stored.parameters.items():
         values[key] = checked_parameter(key, value, (*where, "parameters", key), file)
     for number, word in enumerate(stored.extra_arguments):
-        if not word or not _is_plain(word):
+        if not word or not is_plain(word):
             place = path_inside((*where, "extra_arguments", number))
             raise CatalogError(file, place, shown(word), msg("a text that can stand on a command line"))
     for name, text in stored.environment.items():
-        if not _VARIABLE_NAME.fullmatch(name) or not _is_plain(name) or not _is_plain(text):
+        if not is_variable_name(name) or not is_plain(text):
             place = path_inside((*where, "environment", name))
             raise CatalogError(file, place, shown(text), msg("a variable name without = and a text as its value"))
     return values
-
-
-def _is_plain(text: str) -> bool:
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

@@ -52,7 +52,8 @@ def parse_argument(parameter: Parameter, text: str) -> ParameterValue:
         case Kind.FRACTION:
             return check(parameter, number_or_text(text))
         case Kind.RATIO:
-            return check(parameter, tuple(number_or_text(part) for part in re.split("[,/]+", text)))
+            # A separator at the end is nothing to llama-server (std::sregex_token_iterator).
+            return check(parameter, tuple(number_or_text(part) for part in re.split("[,/]+", text.rstrip(",/"))))
         case Kind.SWITCH:
             lowered = text.casefold()
             if lowered not in TRUE_WORDS | FALSE_WORDS:

@@ -43,11 +43,13 @@ def read_container(text: str) -> Container | None:
     dockerfile = _dockerfile(lines)
     if dockerfile is not None:
         return dockerfile
-    services = [
-        _service(lines, number, _indent(line))
-        for number, line in enumerate(lines)
-        if (match := _KEY.fullmatch(line)) and match["key"] in _COMMAND_KEYS
-    ]
+    services: list[Container] = []
+    read_to: dict[int, int] = {}  # by indent: the last line of the service that was read last
+    for number, line in enumerate(lines):
+        match, indent = _KEY.fullmatch(line), _indent(line)
+        if match and match["key"] in _COMMAND_KEYS and read_to.get(indent, -1) < number:
+            service, read_to[indent] = _service(lines, number, indent)
+            services.append(service)
     given_flags = [one for one in services if any(word.startswith("-") for word in one.arguments)]
     named = [one for one in given_flags if "llama" in " ".join([one.image or "", *one.arguments[:1]])]
     return next(iter([*named, *(one for one in given_flags if any(map(flag_use, one.arguments)))]), None)
@@ -65,8 +67,11 @@ def _dockerfile(lines: Sequence[str]) -> Container | None:
     return container if parts else None
 
 
-def _service(lines: Sequence[str], number: int, indent: int) -> Container:
-    """Return the service that the key in line `number` belongs to: the lines around it that are not less indented."""
+def _service(lines: Sequence[str], number: int, indent: int) -> tuple[Container, int]:
+    """Return the service that the key in line `number` belongs to, and its last line.
+
+    Its lines are those around the key that are not less indented.
+    """
     first = last = number
     while first > 0 and (not lines[first - 1].strip() or _indent(lines[first - 1]) >= indent):
         first -= 1
@@ -87,7 +92,7 @@ def _service(lines: Sequence[str], number: int, indent: int) -> Container:
             case key:
                 parts[key] = _words(rest, below)
     found.arguments = [word for key in _COMMAND_KEYS for word in parts.get(key, [])]
-    return found
+    return found, last
 
 
 def _below(lines: Sequence[str], indent: int) -> Iterator[str]:

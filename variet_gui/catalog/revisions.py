@@ -13,9 +13,10 @@ from typing import Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from variet_gui.catalog.catalog_name import CatalogName
 from variet_gui.catalog.differences import Change, changes_between
 from variet_gui.catalog.tiers import LaunchProfile, Tier
-from variet_gui.catalog.whole_file import write_whole
+from variet_gui.catalog.whole_file import set_aside, write_whole
 from variet_gui.i18n import Message, msg
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,8 @@ CURRENT = "current"
 """Stands for the tier as it is now, where the id of a revision is asked for."""
 
 _FILE_NAME = re.compile(r"(\d{6,})-([a-z0-9][a-z0-9-]{0,31})\.json")
+_NUMBERED = re.compile(r"(\d{6,})-.*")
+"""Also those that were set aside: the number of one is not given out again."""
 
 
 class RevisionNotFound(Exception):  # noqa: N818 - what is the case, as everywhere in this house
@@ -49,7 +52,7 @@ class Revision(BaseModel):
     id: str
     """"000012-fast": counts up over all tiers, so that the order does not hang on the clock."""
     catalog: str
-    """The catalog file that it belongs to."""
+    """The catalog file that it belongs to; see `CatalogName`."""
     role: str
     saved_at: AwareDatetime
     kind: Literal["saved", "found", "rolled_back"] = "saved"
@@ -85,7 +88,7 @@ class RevisionStore:
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._folder = folder
-        self._catalog = str(catalog)
+        self._catalog = CatalogName(catalog)
         self._kept = kept
         self._now = now
         self._lock = threading.Lock()
@@ -178,13 +181,15 @@ class RevisionStore:
     def _get(self, revision_id: str) -> Revision:
         path = self._folder / f"{revision_id}.json"
         found = self._read(path) if _FILE_NAME.fullmatch(path.name) else None
-        if found is None or found.catalog != self._catalog:
+        if found is None or not self._catalog.is_named(found.catalog):
             raise RevisionNotFound(revision_id)
         return found
 
     def _read_all(self, role: str) -> tuple[Revision, ...]:
         found = (self._read(path) for number, name, path in self._files() if name == role)
-        return tuple(revision for revision in found if revision is not None and revision.catalog == self._catalog)
+        return tuple(
+            revision for revision in found if revision is not None and self._catalog.is_named(revision.catalog)
+        )
 
     def _files(self) -> Iterator[tuple[int, str, Path]]:
         """Yield number, role and path of every revision's file, newest first."""
@@ -211,12 +216,12 @@ class RevisionStore:
 
     @staticmethod
     def _set_aside(path: Path, error: Exception) -> None:
-        aside = path.with_name(path.name + ".unreadable")
-        log.warning("the revision %s is damaged (%s); kept as %s", path, error, aside.name)
         try:
-            path.replace(aside)
+            aside = set_aside(path)
         except OSError:
-            log.exception("%s could not be set aside", path)
+            log.exception("the revision %s is damaged (%s) and could not be set aside", path, error)
+        else:
+            log.warning("the revision %s is damaged (%s); kept as %s", path, error, aside.name)
 
     def _add(
         self,
@@ -227,10 +232,11 @@ class RevisionStore:
         note: str | None = None,
         rolled_back_to: str | None = None,
     ) -> Revision:
-        number = max((number for number, _, _ in self._files()), default=0) + 1
+        used = (_NUMBERED.fullmatch(path.name) for path in self._folder.iterdir())
+        number = max((int(match[1]) for match in used if match), default=0) + 1
         revision = Revision(
             id=f"{number:06d}-{tier.role}",
-            catalog=self._catalog,
+            catalog=self._catalog.text,
             role=tier.role,
             saved_at=self._now(),
             kind=kind,

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from variet_gui.catalog.capabilities import Capabilities
 from variet_gui.catalog.parameters import Kind, Parameter, argument
+from variet_gui.catalog.tiers import LaunchProfile
 from variet_gui.events import ParameterValue
 from variet_gui.i18n import Message, msg
 
@@ -44,6 +45,40 @@ class Speller:
         if self._build is not None and self._build.embedded:
             return self.knows("-lv")
         return self.knows("-lv") and self.knows("--no-log-prefix")
+
+    @property
+    def drafts_by_itself(self) -> bool:
+        """Whether this build drafts as soon as it has a draft model, whatever its --spec-type says.
+
+        Builds before mid-2026 take that flag, where they have it, for what is done without a draft model alone
+        (common/speculative.cpp, `has_draft`, b9093); the later ones list the methods that use one.
+        """
+        if self._build is None:
+            return False
+        if not self._build.knows("--spec-type"):
+            return True
+        methods = _choices_in(self._build.value_hint("--spec-type") or "")
+        return bool(methods) and not any(method.startswith("draft") for method in methods)
+
+    def spell_in(self, profile: LaunchProfile, parameter: Parameter) -> Spelling:
+        """Return how this build is told what `profile` says of `parameter`; nothing where it says nothing."""
+        value = profile.get(parameter.key)
+        if value is None:
+            return Spelling()
+        method = profile.get("spec_type")
+        if parameter.key != "spec_draft_model" or not self.drafts_by_itself or method is None:
+            return self.spell(parameter, value)
+        if "draft-simple" in str(method).split(","):
+            return self.spell(parameter, value)
+        return Spelling(
+            note=msg(
+                "This llama-server ({build}) drafts as soon as it has a draft model. The method is {method}, so {flag} "
+                "was left off.",
+                build=self._label,
+                method=method,
+                flag=self.first_known(*parameter.spellings) or parameter.flag,
+            )
+        )
 
     def spell(self, parameter: Parameter, value: ParameterValue) -> Spelling:
         """Return how this build is told that `parameter` is `value`; no words where it cannot be told."""
@@ -113,8 +148,11 @@ class Speller:
         return True
 
     def _lacks(self, what: str) -> Message:
-        build = self._build.label if self._build is not None else ""
-        return msg("This llama-server ({build}) does not know {flag}; it was left off.", build=build, flag=what)
+        return msg("This llama-server ({build}) does not know {flag}; it was left off.", build=self._label, flag=what)
+
+    @property
+    def _label(self) -> str:
+        return self._build.label if self._build is not None else ""
 
 
 def _spelled(current: str, words: str) -> Message:

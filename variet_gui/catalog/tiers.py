@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr, model_validator
 
@@ -16,6 +16,9 @@ from variet_gui.events import ParameterValue
 
 SCHEMA = 1
 """The version of the catalog file that this program writes; a newer file is refused by name."""
+
+LOOPBACK: Final = "127.0.0.1"
+"""This computer alone."""
 
 ROLES = ("fast", "balanced", "deep-coder", "deep-logic", "ultra")
 
@@ -93,16 +96,27 @@ class Tier(_Model):
     """Other launch settings of this tier by name, in the order in which they were kept."""
     engine: str | None = None
     """A llama-server of its own: a path, or "embedded"."""
+    url: Annotated[str, Field(pattern=r"^https?://[^\s/]+$")] | None = None
+    """A server that somebody else runs, such as "http://192.168.1.20:8081": watched and used, never started."""
     expected_gpus: Annotated[int, Field(ge=0, le=8)] | None = None
     """How many GPUs the process must really use; compared at every start."""
     main_gpu_only: Annotated[int, Field(ge=0, le=7)] | None = None
     """The one GPU it is meant to use, when `expected_gpus` is 1 and it matters which."""
     keep_running: bool = False
     """It survives the window and is adopted at the next start."""
+    listen: Literal["127.0.0.1", "0.0.0.0"] = LOOPBACK
+    """This computer alone, or every network that it is in: then it asks for an API key, which the panel makes."""
+    start_with_panel: bool = False
+    """It is started when the window opens."""
     acceptance: Acceptance = Acceptance()
     history: list[HistoricalFigure] = Field(default_factory=list)
     """Newest first."""
     tuning: list[TuningNote] = Field(default_factory=list)
+
+    @property
+    def is_open_to_the_network(self) -> bool:
+        """Whether other computers can reach it."""
+        return self.listen != LOOPBACK
 
     @property
     def latest_figure(self) -> HistoricalFigure | None:

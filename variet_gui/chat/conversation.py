@@ -20,7 +20,7 @@ from variet_gui.chat.messages import ChatMessage, ConversationError, Sampling, S
 from variet_gui.client.api import ApiError, ChatRequest
 from variet_gui.client.images import Picture
 from variet_gui.client.stream import StreamEvent
-from variet_gui.events import AnswerChanged, EventStream, Timings
+from variet_gui.events import AnswerChanged, AnswerTimed, EventStream, Timings
 from variet_gui.i18n import msg
 
 __all__ = ["ChatApi", "ChatMessage", "Conversation", "ConversationError", "Sampling", "Speaker", "StreamState"]
@@ -224,6 +224,8 @@ class Conversation:
                 msg("The panel itself failed while the answer came in ({error}).", error=repr(error)),
             )
         self._replace(answer)
+        if answer.state is StreamState.DONE and answer.tier is not None and answer.timings is not None:
+            self._events.publish(AnswerTimed(answer.tier, answer.timings))
         return answer
 
     async def _count_image_tokens(

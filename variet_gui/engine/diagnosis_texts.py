@@ -32,18 +32,27 @@ FIRST_GPU = Fix(msg("Use the first GPU"), {"main_gpu": 0})
 NO_METHOD = Fix(msg("Start without speculative decoding"), {"spec_type": None})
 BOTH_CACHES_Q8 = Fix(msg("Keep both caches in q8_0"), {"cache_type_k": "q8_0", "cache_type_v": "q8_0"})
 LARGER_MICRO_BATCH = Fix(msg("Raise the micro-batch to 1152"), {"ubatch_size": 1152})
+NO_ADAPTER = Fix(msg("Start without the adapter"), {"lora": None, "lora_scaled": None})
+NO_DRAFT = Fix(msg("Start without a draft model"), {"spec_draft_model": None, "spec_type": None})
+NO_REMOTE = Fix(msg("Start without remote devices"), {"rpc": None})
+OWN_TEMPLATE = Fix(msg("Use the model's own chat template"), {"chat_template": None, "chat_template_file": None})
+LESS_PROMPT_CACHE = Fix(msg("Keep no prompt cache"), {"cache_ram": 0})
 
 WEIGHTS = msg("the model's weights")
 CONTEXT = msg("the context (KV cache)")
 RECURRENT = msg("the model's recurrent state")
 COMPUTE = msg("the compute buffer")
 PROJECTOR = msg("the projector")
+PICTURE = msg("a picture")
+DRAFT = msg("the draft model")
+WARM_UP = msg("the first calculation")
 SOMETHING = msg("a buffer")
 A_GPU = msg("A GPU")
 NOT_GGUF = msg("It is not a GGUF file: perhaps an error page or a pointer that a download left behind.")
 NOT_A_NUMBER = msg("this is not a number.")
 NO_REASON = msg("no reason")
 SEE_LOG = msg("The log has the details.")
+NOTHING = msg("nothing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +62,8 @@ class Cause:
     title: Message
     detail: Message | None = None
     fixes: tuple[Fix, ...] = (SHOW_LOG,)
+    shorter: Message | None = None
+    """The title where something that the other one names is not known."""
 
 
 CAUSES: Mapping[str, Cause] = MappingProxyType(
@@ -66,6 +77,23 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         "engine_library_missing": Cause(
             msg("llama-server cannot start: the library {library} is missing."),
             msg("Builds for NVIDIA cards need the CUDA runtime of the version that they were made for."),
+            (PICK_ENGINE, SHOW_LOG),
+            msg("llama-server cannot start: a library that it needs is missing."),
+        ),
+        "engine_library_unfit": Cause(
+            msg("llama-server cannot start: the library {library} does not fit."),
+            msg("It was made for another system or belongs to another build. All files of one build go together."),
+            (PICK_ENGINE, SHOW_LOG),
+            msg("llama-server cannot start: one of its libraries does not fit."),
+        ),
+        "engine_wrong_gpu": Cause(
+            msg("This build of llama-server is not made for {device}."),
+            msg("The driver says: {reason}. A build for this kind of card, or for a newer CUDA, is needed."),
+            (PICK_ENGINE, SHOW_LOG),
+        ),
+        "driver_too_old": Cause(
+            msg("The NVIDIA driver is too old for this build of llama-server."),
+            msg("It says: {reason}. A newer driver helps, or a build for an older CUDA."),
             (PICK_ENGINE, SHOW_LOG),
         ),
         "engine_wrong_cpu": Cause(
@@ -98,6 +126,30 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             msg("It says: {reason}"),
             (SHOW_LOG,),
         ),
+        "models_folder_missing": Cause(
+            msg("The folder of models is not there: {file}"),
+            None,
+            (PICK_MODEL, SHOW_LOG),
+        ),
+        "permission_denied": Cause(
+            msg("llama-server may not read {file}"),
+            msg(
+                "The file belongs to somebody else, or its rights forbid it. The panel's own user must be able to read "
+                "it."
+            ),
+            (PICK_MODEL, SHOW_LOG),
+        ),
+        "disk_full": Cause(
+            msg("The disk is full: {file}"),
+            msg("Nothing more can be written there. Free some space."),
+            (RESTART, SHOW_LOG),
+            msg("The disk is full."),
+        ),
+        "system_limit": Cause(
+            msg("The system refused llama-server another thread or more memory."),
+            msg("A limit of the session (ulimit, a container, a control group) is too low. It says: {reason}"),
+            (RESTART, SHOW_LOG),
+        ),
         "no_model": Cause(
             msg("No model is set for this tier."),
             None,
@@ -108,6 +160,11 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             msg("Port {port} is in use."),
             msg("Another program answers on it, perhaps a llama-server that was left behind."),
             (CHANGE_PORT, SHOW_LOG),
+        ),
+        "address_refused": Cause(
+            msg("llama-server cannot listen on {address}."),
+            msg("The name is not known, or this computer has no such address. The panel uses 127.0.0.1."),
+            (SHOW_LOG,),
         ),
         "port_in_use_by": Cause(
             msg("Port {port} is in use by {holder} (process {pid})."),
@@ -135,6 +192,11 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             msg("It may be an error page or a pointer that a download left behind. Download it again."),
             (PICK_MODEL,),
         ),
+        "model_other_version": Cause(
+            msg("The model file is of a version that this llama-server does not read."),
+            msg("It says: {reason}. A newer build may read it, or the model has to be converted again."),
+            (PICK_ENGINE, PICK_MODEL),
+        ),
         "model_damaged": Cause(
             msg("The model file cannot be used."),
             msg("{reason}"),
@@ -142,7 +204,7 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         ),
         "model_truncated": Cause(
             msg("The model file is not complete."),
-            msg("The tensor {tensor} lies beyond its end: the download stopped early. Download it again."),
+            msg("It says: {reason}. The download stopped early, or the disk was full. Download it again."),
             (PICK_MODEL,),
         ),
         "model_shards": Cause(
@@ -167,7 +229,7 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         ),
         "model_unsuitable": Cause(
             msg("The model does not have the parts that this llama-server expects."),
-            msg("It says: {reason} The model was made for another build, or badly converted."),
+            msg("It says: {reason}. The model was made for another build, or badly converted."),
             (PICK_ENGINE, PICK_MODEL, SHOW_LOG),
         ),
         "model_not_loaded": Cause(
@@ -180,10 +242,15 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             None,
             (),
         ),
+        "adapter_unusable": Cause(
+            msg("The adapter (LoRA) cannot be used: {file}"),
+            msg("It says: {reason}. An adapter fits only the model that it was trained for."),
+            (NO_ADAPTER, SHOW_LOG),
+        ),
         "draft_model": Cause(
             msg("The draft model could not be loaded: {file}"),
             None,
-            (Fix(msg("Start without a draft model"), {"spec_draft_model": None}), SHOW_LOG),
+            (NO_DRAFT, SHOW_LOG),
         ),
         "draft_without_method": Cause(
             msg("A draft model is set but no method, so it would be loaded and do nothing."),
@@ -203,7 +270,7 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         "chat_template": Cause(
             msg("The chat template has an error."),
             msg("llama-server says: {reason}"),
-            (SHOW_LOG,),
+            (OWN_TEMPLATE, SHOW_LOG),
         ),
         # ---------------------------------------------------------------------------------------------- projector
         "projector_missing": Cause(
@@ -233,10 +300,24 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             msg("{device} has no room for {what}: {mib} MiB more were needed."),
             msg("Less context, a smaller micro-batch or fewer layers on this GPU free memory there."),
             (SHOW_LOG,),
+            msg("{device} has no room for {what}."),
         ),
         "out_of_gpu_memory_while_working": Cause(
             msg("{device} ran out of memory while it worked."),
             msg("Loading left too little free. Less context or a smaller micro-batch leaves more."),
+            (RESTART, SHOW_LOG),
+        ),
+        "out_of_gpu_memory_at_picture": Cause(
+            msg("{device} ran out of memory while it looked at a picture."),
+            msg("A picture takes memory of its own, which loading did not leave. Smaller pictures take less."),
+            (RESTART, SHOW_LOG),
+        ),
+        "gpu_error_unsaid": Cause(
+            msg("A GPU failed, and the reason did not reach the log."),
+            msg(
+                "llama-server ended before it could write it. Most often memory ran out; a fault of the card or the "
+                "driver looks the same."
+            ),
             (RESTART, SHOW_LOG),
         ),
         "near_out_of_gpu_memory": Cause(
@@ -247,6 +328,16 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
         "out_of_host_memory": Cause(
             msg("The computer ran out of memory."),
             msg("Less context, a smaller prompt cache (--cache-ram) or a smaller model needs less."),
+            (LESS_PROMPT_CACHE, SHOW_LOG),
+        ),
+        "killed_for_memory": Cause(
+            msg("The system ended {role}: the computer ran out of memory."),
+            msg("Less context, a smaller prompt cache (--cache-ram) or a smaller model needs less."),
+            (LESS_PROMPT_CACHE, RESTART, SHOW_LOG),
+        ),
+        "fit_failed": Cause(
+            msg("llama-server could not make the model fit by itself."),
+            msg("It says: {reason}. It goes on with the settings as they are, and may run out of memory."),
             (SHOW_LOG,),
         ),
         # ----------------------------------------------------------------------------------------------- devices
@@ -310,10 +401,25 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             msg("The driver says: {reason}. If it happens again: look at temperature, power and the driver's version."),
             (RESTART, SHOW_LOG),
         ),
+        "gpu_lost": Cause(
+            msg("{device} is no longer there."),
+            msg(
+                "The driver says: {reason}. The card was lost or reset, perhaps by a driver that was restarted or by a "
+                "lack of power. Restarting the computer brings it back; temperature, power and cables are worth a look."
+            ),
+            (SHOW_LOG,),
+        ),
+        "rpc_worker_lost": Cause(
+            msg("The remote device at {endpoint} was lost."),
+            msg("Its program (ggml-rpc-server) ended, or the network failed. Start it again there."),
+            (RESTART, NO_REMOTE, SHOW_LOG),
+            msg("A remote device was lost."),
+        ),
         "rpc_unreachable": Cause(
             msg("The remote device at {endpoint} does not answer."),
-            msg("Start ggml-rpc-server there, or take the device out of the tier's settings."),
-            (RESTART, SHOW_LOG),
+            msg("Start ggml-rpc-server there, of the same build, or take the device out of the tier's settings."),
+            (RESTART, NO_REMOTE, SHOW_LOG),
+            msg("A remote device does not answer as it should."),
         ),
         # ---------------------------------------------------------------------------------------- settings at odds
         "cache_needs_flash_attention": Cause(
@@ -361,6 +467,11 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             msg("This model looks at a picture as a whole; older builds stop when it does not fit."),
             (LARGER_MICRO_BATCH, PICK_ENGINE),
         ),
+        "picture_fault": Cause(
+            msg("llama-server stopped while it looked at a picture."),
+            msg("It says: {reason}. Another build may do better; without pictures the tier works."),
+            (RESTART, PICK_ENGINE, NO_PROJECTOR, SHOW_LOG),
+        ),
         "picture_stops_server": Cause(
             msg("A large picture takes up to {tokens} tokens; the micro-batch holds {batch}."),
             msg(
@@ -394,6 +505,37 @@ CAUSES: Mapping[str, Cause] = MappingProxyType(
             msg("The context could not be made."),
             msg("llama-server says: {reason}"),
             (SHOW_LOG,),
+        ),
+        # -------------------------------------------------------------------------------- requests; the server lives
+        "context_full": Cause(
+            msg("The context is full."),
+            msg("llama-server says: {reason}. A new conversation, a shorter text or more context helps."),
+            (SHOW_LOG,),
+        ),
+        "api_key_refused": Cause(
+            msg("A program asked without the right API key."),
+            msg("llama-server refused it and goes on. Programs that use it need the key of this tier."),
+            (SHOW_LOG,),
+        ),
+        "picture_to_text_model": Cause(
+            msg("A picture was sent to a tier that takes none."),
+            msg("llama-server runs without a projector, which is what looks at pictures."),
+            (PICK_PROJECTOR, SHOW_LOG),
+        ),
+        "picture_unreadable": Cause(
+            msg("A picture could not be read."),
+            msg("It is damaged, or of a kind that llama-server does not know. JPEG and PNG work."),
+            (SHOW_LOG,),
+        ),
+        "request_failed": Cause(
+            msg("A request failed, and the server goes on."),
+            msg("llama-server says: {reason}"),
+            (RESTART, SHOW_LOG),
+        ),
+        "load_timeout": Cause(
+            msg("{role} did not become ready within {seconds} s and was ended."),
+            msg("Its last step: {step}. A slow disk, or memory that is being swapped, makes a load long."),
+            (RESTART, SHOW_LOG),
         ),
         # --------------------------------------------------------------------------------------------- it just ended
         "killed": Cause(

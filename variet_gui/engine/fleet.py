@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from variet_gui.engine.readiness import ApiFactory
-from variet_gui.engine.server import Server
-from variet_gui.events import EventStream, ServerStatus
+from variet_gui.engine.server import Server, Surroundings
+from variet_gui.events import ServerStatus
 
 log = logging.getLogger(__name__)
 
@@ -18,16 +16,14 @@ log = logging.getLogger(__name__)
 class Fleet:
     """Owns every `Server`. Starts none by itself: at most what the operator asks for runs."""
 
-    def __init__(self, events: EventStream, client: ApiFactory, logs_dir: Path) -> None:
-        self._events = events
-        self._client = client
-        self._logs_dir = logs_dir
+    def __init__(self, around: Surroundings) -> None:
+        self._around = around
         self._servers: dict[str, Server] = {}
 
     def server(self, role: str) -> Server:
         """Return the server of `role`, always the same one."""
         if role not in self._servers:
-            self._servers[role] = Server(role, self._events, self._client, self._logs_dir)
+            self._servers[role] = Server(role, self._around)
         return self._servers[role]
 
     def statuses(self) -> tuple[ServerStatus, ...]:
@@ -42,9 +38,12 @@ class Fleet:
         """Stop every server at once and return when all are gone, also those that are set to keep running."""
         await self._all_over([server.stop() for server in self.running()])
 
-    async def close(self) -> None:
-        """At the end of the panel: stop all servers, but let go of those that were started to keep running."""
-        await self._all_over([server.release() for server in self.running()])
+    async def close(self, to_keep: Callable[[str], bool] = lambda _: True) -> None:
+        """At the end of the panel: stop all servers, but let go of those that were started to keep running.
+
+        `to_keep` says of a role whether that is still wanted.
+        """
+        await self._all_over([server.release() if to_keep(server.role) else server.stop() for server in self.running()])
 
     @staticmethod
     async def _all_over(ends: list[Coroutine[Any, Any, None]]) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import psutil
+
 from variet_gui.catalog.command import Command
 from variet_gui.engine.binary import EngineBinary
 from variet_gui.engine.diagnosis_texts import PICK_ENGINE, SHOW_LOG, START_ON_CPU
@@ -27,6 +29,12 @@ class Launch:
     port: int
     keep_running: bool = False
     """The server survives the panel."""
+    expected_load_s: float | None = None
+    """How long earlier loads of the same model took; None when there was none."""
+    running: psutil.Process | None = None
+    """A process that runs already and is taken over instead of starting one."""
+    url: str | None = None
+    """A server that somebody else runs, instead of a process of ours."""
 
 
 Prepare: TypeAlias = Callable[[], Awaitable[Launch]]
@@ -39,6 +47,11 @@ class StartFailed(Exception):  # noqa: N818 - what happened, in the words of an 
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.title.english)
         self.failure = failure
+
+
+def attachment(url: str, port: int) -> Launch:
+    """Return the "launch" of a server that somebody else runs at `url`. `port` is the tier's own, and stays unused."""
+    return Launch(Command(()), {}, EngineBinary((), None, False, msg("somebody else's server")), {}, port, url=url)
 
 
 def cancelled(role: str) -> Failure:

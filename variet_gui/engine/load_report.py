@@ -34,6 +34,7 @@ class LoadReport:
         self.pipeline_copies: int | None = None
         """4 or 1; more than 1 costs memory on every GPU."""
         self.pipeline_dropped = False
+        self.flash_attention: bool | None = None
         self.context: facts.ContextSize | None = None
         self.context_shrunk: facts.ContextShrunk | None = None
         self.projector: str | None = None
@@ -95,6 +96,8 @@ class LoadReport:
                     self.layers_offloaded = fact
             case facts.PipelineCopies(count):
                 self.pipeline_copies = count
+            case facts.FlashAttention(on):
+                self.flash_attention = on
             case facts.PipelineDropped():
                 self.pipeline_dropped = True
             case facts.ContextSize():

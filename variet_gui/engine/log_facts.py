@@ -134,6 +134,13 @@ class PipelineCopies:
 
 
 @dataclass(frozen=True, slots=True)
+class FlashAttention:
+    """Whether flash attention is on, once that is decided."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineDropped:
     """The compute buffers did not fit with pipeline parallelism, so it was turned off and tried again."""
 
@@ -292,6 +299,7 @@ Fact: TypeAlias = (
     | ContextBegun
     | ReserveBegun
     | PipelineCopies
+    | FlashAttention
     | PipelineDropped
     | ContextShrunk
     | ContextSize

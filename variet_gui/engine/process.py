@@ -140,6 +140,8 @@ class ServerProcess:
         for word, patience_s in (("term", grace_s), ("term", min(grace_s, _SECOND_GRACE_S)), ("kill", _SECOND_GRACE_S)):
             if await self._ended_within(patience_s if self._tell(word) else 0.0):
                 return self.exit_code
+        if not self._runs() and await self._ended_within(_SECOND_GRACE_S):
+            return self.exit_code  # it ended by itself a moment ago, and its lifeline was just leaving
         log.warning("server process %s did not end through its lifeline; killing its group", self.pid)
         self.kill_group()
         with contextlib.suppress(ProcessLookupError):

@@ -5,39 +5,51 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
+
+import psutil
 
 from variet_gui.catalog.command import Command
 from variet_gui.engine import launch as launches
+from variet_gui.engine.attached import until_answering, until_lost
 from variet_gui.engine.binary import EngineBinary
 from variet_gui.engine.diagnosis import explain
-from variet_gui.engine.image_timer import ImageTimer
 from variet_gui.engine.launch import Launch, Prepare, StartFailed
 from variet_gui.engine.log_feed import LineRing
-from variet_gui.engine.log_parser import Fact, LoadProgress, LoadReport, ModelLoading
+from variet_gui.engine.log_parser import LoadReport
 from variet_gui.engine.log_tail import rotate
 from variet_gui.engine.process import GRACE_S, SpawnError
 from variet_gui.engine.readiness import ApiFactory
-from variet_gui.engine.server_run import ProcessEndedError, ServerRun, StopAskedError, unless
-from variet_gui.events import (
-    EventStream,
-    Failure,
-    MarkAdded,
-    MarkKind,
-    ParameterValue,
-    PictureRead,
-    ServerState,
-    ServerStateChanged,
-    ServerStatus,
-)
-from variet_gui.i18n import Message, msg
+from variet_gui.engine.records import ServerRecord, StateFile
+from variet_gui.engine.server_run import ProcessEndedError, ServerRun, StopAskedError, close_streams, unless
+from variet_gui.engine.status_board import StatusBoard
+from variet_gui.events import DeviceBuffers, EventStream, Failure, ServerState, ServerStatus
+from variet_gui.i18n import msg
+from variet_gui.telemetry.memory_back import MemoryWatch
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+WatchMemory: TypeAlias = Callable[[int, Iterable[DeviceBuffers]], MemoryWatch]
+"""Makes a watch of one process, given its pid and what it allocated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every server of a panel needs of the rest of it."""
+
+    events: EventStream
+    client: ApiFactory
+    logs_dir: Path
+    state_file: StateFile | None = None
+    """Where running servers are written down; None: nowhere."""
+    watch_memory: WatchMemory | None = None
+    """Tells when GPU memory is free again; None: nobody looks."""
+    clock: Callable[[], float] = time.time
 
 
 class Server:
@@ -50,45 +62,34 @@ class Server:
     * stop in any state returns when nothing is left of it; where nothing runs, at once, and a failure stays to be read.
     """
 
-    def __init__(
-        self,
-        role: str,
-        events: EventStream,
-        client: ApiFactory,
-        logs_dir: Path,
-        clock: Callable[[], float] = time.time,
-        *,
-        load_limit_s: float | None = None,
-    ) -> None:
+    def __init__(self, role: str, around: Surroundings, *, load_limit_s: float | None = None) -> None:
         self.role = role
-        self.log_path = logs_dir / f"{role}.log"
+        self.log_path = around.logs_dir / f"{role}.log"
         self.on_stopping: list[Callable[[], Awaitable[None]]] = []
         """Awaited before the process is told to end: whoever holds a stream to it closes it here. An open request
         keeps llama-server alive after SIGTERM."""
         self.grace_s = GRACE_S
-        self._events = events
-        self._client = client
-        self._clock = clock
+        self._around = around
         self._load_limit_s = load_limit_s
-        self._status = ServerStatus(role, since=clock())
+        self._board = StatusBoard(role, around.events, around.clock)
         self._ring = LineRing()
-        self._report = LoadReport()
-        self._pictures = ImageTimer()
         self._life: asyncio.Task[None] | None = None
         self._up: asyncio.Future[Failure | None] | None = None
         self._stop_asked = asyncio.Event()
         self._ending = False
         self._releasing = False
+        self._kept = False
+        self._written_down = False
 
     @property
     def status(self) -> ServerStatus:
         """Everything that is known of it now."""
-        return self._status
+        return self._board.status
 
     @property
     def report(self) -> LoadReport:
         """What its log said of the load: devices, layers, buffers."""
-        return self._report
+        return self._board.report
 
     @property
     def lines(self) -> list[str]:
@@ -99,40 +100,29 @@ class Server:
         """Return the number behind the newest line and the lines from `serial` on. Safe from any thread."""
         return self._ring.since(serial)
 
-    async def start(
-        self,
-        command: Command,
-        environment: Mapping[str, str],
-        binary: EngineBinary,
-        *,
-        values: Mapping[str, ParameterValue],
-        port: int,
-        keep_running: bool = False,
-    ) -> None:
-        """Start `command` and return when the server is READY.
+    async def adopt(self, record: ServerRecord, process: psutil.Process) -> None:
+        """Take over a server that an earlier panel started and left running; returns when it is READY.
 
         Raises:
-            StartFailed: it died, could not be started, or was stopped meanwhile (code "cancelled").
+            StartFailed: it ended before it was ready, or was stopped meanwhile.
         """
-        launch = Launch(command, environment, binary, values, port, keep_running)
-
-        async def prepared() -> Launch:
-            return launch
-
-        await self.start_with(prepared)
+        binary = EngineBinary(record.argv[:1], None, record.embedded, msg("taken over"))
+        await self._start_as(
+            Launch(Command(record.argv), {}, binary, record.values, record.port, record.keep_running, running=process)
+        )
 
     async def start_with(self, prepare: Prepare) -> None:
-        """Show PREFLIGHT while `prepare` checks and puts together what to start; go on like `start`.
+        """Show PREFLIGHT while `prepare` checks and puts together what to start; return when the server is READY.
 
         Raises:
-            StartFailed: as `start`, or as `prepare` raised it.
+            StartFailed: it died, could not be started, was stopped meanwhile (code "cancelled"), or `prepare` said so.
         """
         while self._life is not None and self._ending:
             await asyncio.shield(self._life)
         begun = self._life is None
         if self._life is None or self._up is None:
             self._stop_asked.clear()
-            self._ending = False
+            self._ending = self._kept = self._written_down = False
             self._up = asyncio.get_running_loop().create_future()
             self._life = asyncio.create_task(self._live(prepare, self._up), name=f"life of {self.role}")
         try:
@@ -152,7 +142,10 @@ class Server:
             await asyncio.shield(self._life)
 
     async def release(self) -> None:
-        """At the end of the panel: leave a server alone that was started to keep running, and stop any other."""
+        """At the end of the panel: leave a server alone that was started to keep running, and stop any other.
+
+        One that was started to keep running and is no longer meant to is stopped with `stop`.
+        """
         self._releasing = True
         try:
             await self.stop()
@@ -161,18 +154,34 @@ class Server:
 
     def mark_busy(self, busy: bool) -> None:
         """Tell between READY and BUSY while it is up; fed by whoever counts its tokens."""
-        if self._status.state.is_up and not self._ending:
-            self._change(ServerState.BUSY if busy else ServerState.READY)
+        if self.status.state.is_up and not self._ending:
+            self._board.change(ServerState.BUSY if busy else ServerState.READY)
+
+    def note(self, **updates: Any) -> None:
+        """Add to what is known of it (fields of `ServerStatus`); the state stays."""
+        self._board.note(**updates)
 
     # ------------------------------------------------------------------------------------------------------ one life
+
+    async def _start_as(self, launch: Launch) -> None:
+        async def prepared() -> Launch:
+            return launch
+
+        await self.start_with(prepared)
 
     async def _live(self, prepare: Prepare, up: asyncio.Future[Failure | None]) -> None:
         failure: Failure | None = None
         try:
-            self._change(ServerState.PREFLIGHT, of=ServerStatus(self.role))
+            self._board.change(ServerState.PREFLIGHT, of=ServerStatus(self.role))
             launch = await self._unless_stopped(prepare())
-            rotate(self.log_path)
-            failure = await self._run(launch, up)
+            if launch.url is not None:
+                failure = await self._attend(launch, launch.url, up)
+            else:
+                if launch.running is None:
+                    rotate(self.log_path)
+                    await self._write_down(launch)
+                self._written_down = True
+                failure = await self._run(launch, up)
         except StopAskedError:
             failure = None
         except StartFailed as refused:
@@ -186,7 +195,8 @@ class Server:
             failure = launches.own_mistake(error)
         finally:
             self._ending = True
-            self._finish(failure)
+            await self._cross_off()
+            self._board.finish(failure, kept=self._kept)
             self._life = None
             if not up.done():
                 up.set_result(failure or launches.cancelled(self.role))
@@ -194,31 +204,16 @@ class Server:
     async def _run(self, launch: Launch, up: asyncio.Future[Failure | None]) -> Failure:
         """Spawn, hold and end one process. Returns why it ended unasked; raises for every other reason."""
         self._ring.clear()
-        self._report, self._pictures = LoadReport(), ImageTimer()
-        self._change(
-            ServerState.STARTING,
-            port=launch.port,
-            values=launch.values,
-            argv=launch.command.argv,
-            embedded=launch.binary.embedded,
-        )
+        self._board.spawning(launch)
         run = await self._unless_stopped(
-            ServerRun.spawn(self.role, launch, self.log_path, self._events, self._ring, self._learn)
+            ServerRun.spawn(self.role, launch, self.log_path, self._around.events, self._ring, self._board.learn)
         )
         try:
-            self._change(ServerState.STARTING, pid=run.process.pid)
-            self._mark(MarkKind.START, msg("{role} started", role=self.role))
-            api = self._client(f"http://127.0.0.1:{launch.port}")
-            props, seconds = await self._unless_stopped(run.until_ready(api, self._load_limit_s, self._loading))
-            self._change(
-                ServerState.READY,
-                progress=None,
-                vision=props.vision,
-                context_size=props.context_size,
-                build=props.build_info,
-                load_seconds=seconds,
-            )
-            self._mark(MarkKind.READY, msg("{role} ready after {seconds} s", role=self.role, seconds=f"{seconds:.1f}"))
+            self._board.spawned(run.process.pid)
+            await self._note_record(pid=run.process.pid, created_at=run.process.created_at)
+            api = self._around.client(f"http://127.0.0.1:{launch.port}")
+            props, seconds = await self._unless_stopped(run.until_ready(api, self._load_limit_s, self._board.loading))
+            self._board.ready(props, seconds)
             up.set_result(None)
             await self._unless_stopped(run.until_ended())
         except ProcessEndedError:
@@ -230,14 +225,33 @@ class Server:
             await self._end(run)
         return explain(role=self.role, exit_code=run.process.exit_code, lines=self.lines, was_ready=up.done())
 
+    async def _attend(self, launch: Launch, url: str, up: asyncio.Future[Failure | None]) -> Failure:
+        """Hold on to a server that somebody else runs. Returns why it was lost; raises for every other reason."""
+        self._ring.clear()
+        self._board.spawning(launch)
+        api = self._around.client(url)
+        began_at = time.monotonic()
+        props = await self._unless_stopped(until_answering(api, url, self._board.loading))
+        self._board.ready(props, time.monotonic() - began_at)
+        up.set_result(None)
+        try:
+            return await self._unless_stopped(until_lost(api, url))
+        finally:
+            self._ending = True
+            await close_streams(self.role, self.on_stopping)
+
     async def _end(self, run: ServerRun) -> None:
         """Bring the process to its end, or let it go, and clear up after it."""
         self._ending = True
-        if not run.has_ended and not (self._releasing and run.launch.keep_running):
-            self._change(ServerState.STOPPING, progress=None)
+        self._kept = self._releasing and run.launch.keep_running and not run.has_ended
+        if not run.has_ended and not self._kept:
+            self._board.change(ServerState.STOPPING, progress=None)
+            watch = self._around.watch_memory
+            memory = watch(run.process.pid, self.report.buffers) if watch is not None else None
             began_at = time.monotonic()
             await run.terminate(self.grace_s, self.on_stopping)
-            self._change(ServerState.STOPPING, stop_seconds=time.monotonic() - began_at)
+            back = await memory.until_back() if memory is not None else None
+            self._board.change(ServerState.STOPPING, stop_seconds=time.monotonic() - began_at, memory_back=back)
         await run.close()
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T:
@@ -245,56 +259,31 @@ class Server:
         try:
             return await unless(self._stop_asked, work)
         except StopAskedError:
-            self._change(ServerState.STOPPING, progress=None)
+            self._board.change(ServerState.STOPPING, progress=None)
             raise
 
-    # --------------------------------------------------------------------------------------------------------- state
+    # --------------------------------------------------------------------------------------------- what is written down
 
-    def _loading(self) -> None:
-        if self._status.state is ServerState.STARTING:
-            self._change(ServerState.LOADING)
-
-    def _learn(self, facts: Sequence[Fact]) -> None:
-        """Take over what the log says of the load."""
-        progress = self._status.progress
-        for fact in facts:
-            self._report.add(fact)
-            picture_ms = self._pictures.add(fact)
-            if picture_ms is not None:
-                self._events.publish(PictureRead(self.role, picture_ms))
-            if isinstance(fact, ModelLoading):
-                self._loading()
-            elif isinstance(fact, LoadProgress):
-                progress = fact.fraction
-        if self._status.state.is_coming_up:
-            self._change(self._status.state, buffers=self._report.buffers, progress=progress)
-        elif self._status.state.is_up:
-            self._change(self._status.state, buffers=self._report.buffers)
-
-    def _finish(self, failure: Failure | None) -> None:
-        """The last change of a life, and its mark if there was a process at all."""
-        last = self._status
-        if failure is None:
-            self._change(ServerState.STOPPED, of=ServerStatus(self.role, stop_seconds=last.stop_seconds))
-        else:
-            self._change(
-                ServerState.FAILED,
-                of=ServerStatus(self.role, argv=last.argv, port=last.port, embedded=last.embedded, failure=failure),
+    async def _write_down(self, launch: Launch) -> None:
+        """Write down what is about to be spawned: should the panel die now, the next one finds it."""
+        if self._around.state_file is not None:
+            record = ServerRecord(
+                self.role,
+                launch.command.argv,
+                launch.port,
+                self.log_path,
+                self._around.clock(),
+                launch.values,
+                launch.keep_running,
+                launch.binary.embedded,
             )
-        if last.pid is None:
-            return
-        if failure is None:
-            self._mark(MarkKind.STOP, msg("{role} stopped", role=self.role))
-        else:
-            self._mark(MarkKind.CRASH, failure.title)
+            await asyncio.to_thread(self._around.state_file.began, record)
 
-    def _change(self, state: ServerState, *, of: ServerStatus | None = None, **updates: Any) -> None:
-        """The one place where the state changes; announced once, and only if something did change."""
-        before = self._status
-        since = before.since if state is before.state else self._clock()
-        self._status = replace(of or before, state=state, since=since, **updates)
-        if self._status != before:
-            self._events.publish(ServerStateChanged(self._status, before.state))
+    async def _note_record(self, **known: Any) -> None:
+        if self._around.state_file is not None:
+            await asyncio.to_thread(self._around.state_file.update, self.role, **known)
 
-    def _mark(self, kind: MarkKind, text: Message) -> None:
-        self._events.publish(MarkAdded(self._clock(), kind, self.role, text))
+    async def _cross_off(self) -> None:
+        """Its process is gone; one that is kept stays written down, and so does one that this life never knew."""
+        if self._around.state_file is not None and self._written_down and not self._kept:
+            await asyncio.to_thread(self._around.state_file.ended, self.role)

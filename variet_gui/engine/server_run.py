@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from variet_gui.client.api import Props
+from variet_gui.engine.adopted import AdoptedProcess
 from variet_gui.engine.launch import Launch, StartFailed, another_answers, too_slow
 from variet_gui.engine.log_feed import LineRing, LogFeed
 from variet_gui.engine.log_parser import Fact
@@ -38,7 +39,9 @@ class ProcessEndedError(Exception):
 class ServerRun:
     """The process of one launch with all that hangs on it. `spawn` first, `close` last and always."""
 
-    def __init__(self, role: str, launch: Launch, process: ServerProcess, feed: LogFeed, began_at: float) -> None:
+    def __init__(
+        self, role: str, launch: Launch, process: ServerProcess | AdoptedProcess, feed: LogFeed, began_at: float
+    ) -> None:
         self.launch = launch
         self.process = process
         self._role = role
@@ -58,15 +61,21 @@ class ServerRun:
         ring: LineRing,
         on_facts: Callable[[Sequence[Fact]], None],
     ) -> ServerRun:
-        """Start the process of `launch` and begin to follow its log. A cancelled spawn leaves nothing behind.
+        """Start the process of `launch`, or take it over, and begin to follow its log.
+
+        A cancelled spawn leaves nothing behind.
 
         Raises:
             SpawnError: it could not be started at all.
         """
         began_at = time.monotonic()
-        process = await ServerProcess.spawn(
-            launch.command.argv, launch.environment, log_path, keep_running=launch.keep_running
-        )
+        process: ServerProcess | AdoptedProcess
+        if launch.running is not None:
+            process = AdoptedProcess(launch.running)
+        else:
+            process = await ServerProcess.spawn(
+                launch.command.argv, launch.environment, log_path, keep_running=launch.keep_running
+            )
         return cls(role, launch, process, LogFeed(role, log_path, events, ring, on_facts), began_at)
 
     @property
@@ -124,17 +133,10 @@ class ServerRun:
 
     async def terminate(self, grace_s: float, before: Sequence[Callable[[], Awaitable[None]]] = ()) -> None:
         """Await `before`, end the process and all it started, and wait until its port is closed."""
-        await asyncio.gather(*(self._told(hook) for hook in before))
+        await close_streams(self._role, before)
         await self.process.terminate(grace_s)
         if not await until_port_closed(self.launch.port):
             log.warning("%s has ended, and something still answers on port %s", self._role, self.launch.port)
-
-    async def _told(self, hook: Callable[[], Awaitable[None]]) -> None:
-        try:
-            async with asyncio.timeout(_HOOK_LIMIT_S):
-                await hook()
-        except Exception:  # whatever it is, it must not keep the server from being ended
-            log.exception("closing a stream to %s failed", self._role)
 
     async def close(self) -> None:
         """Let go of the process if it still runs (it was to be kept), and read its log to the end."""
@@ -143,6 +145,19 @@ class ServerRun:
         await self._ended
         await cancelled(self._feeding)
         await self._feed.drain()
+
+
+async def close_streams(role: str, hooks: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    """Have everybody who holds a stream to `role` close it; who cannot in time does not hold up the end."""
+
+    async def told(hook: Callable[[], Awaitable[None]]) -> None:
+        try:
+            async with asyncio.timeout(_HOOK_LIMIT_S):
+                await hook()
+        except Exception:  # whatever it is, it must not keep the server from being ended
+            log.exception("closing a stream to %s failed", role)
+
+    await asyncio.gather(*(told(hook) for hook in hooks))
 
 
 class StopAskedError(Exception):

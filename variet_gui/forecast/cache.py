@@ -15,32 +15,31 @@ _STATE_BYTES = 4
 """Recurrent states are F32, whatever the cache types are."""
 
 
-def layer_bytes(model: ModelShape, settings: Settings, *, flash_attention: bool) -> tuple[int, ...]:
+def layer_bytes(model: ModelShape, settings: Settings) -> tuple[int, ...]:
     """Return what each layer of the trunk remembers, bytes; those for prediction 0: they are never attended to.
 
     Args:
         model: a model whose cache rule is known.
-        settings: of the start.
-        flash_attention: without it the value cache of every layer is as wide as the widest.
+        settings: of the start. With flash attention switched off the value cache of every layer is as wide as the
+            widest; not where "auto" finds that it cannot be had, for the cache is made before that is found.
     """
-    widest = 0 if flash_attention else model.widest_value
+    widest = model.widest_value if settings.flash_attention == "off" else 0
     sliding = sliding_cells(settings, model.window) if model.window else 0
     states = settings.slots * (1 + settings.draft_tokens)
     kept = {Attention.FULL: settings.slot_cells, Attention.SLIDING: sliding}
-    result = []
-    for index, layer in enumerate(model.layers):
-        if index >= model.trunk_layers:
-            result.append(0)
-        elif layer.attention is Attention.RECURRENT:
-            values = model.recurrence.state_values if model.recurrence is not None else 0
-            result.append(values * states * _STATE_BYTES)
+    values = model.recurrence.state_values if model.recurrence is not None else 0
+    each: dict[int, int] = {}  # equal layers are one object
+    for layer in model.kinds:
+        size = 0
+        if layer.attention is Attention.RECURRENT:
+            size = values * states * _STATE_BYTES
         elif layer.owns_cache:
-            cells = kept[layer.attention] * settings.streams
             keys = bytes_of(settings.key_type, layer.key_width)
-            result.append(cells * (keys + bytes_of(settings.value_type, max(widest, layer.value_width))))
-        else:
-            result.append(0)
-    return tuple(result)
+            width = keys + bytes_of(settings.value_type, max(widest, layer.value_width))
+            size = kept[layer.attention] * settings.streams * width
+        each[id(layer)] = size
+    trunk = model.layers[: model.trunk_layers]
+    return (*(each[id(layer)] for layer in trunk), *(0 for _ in model.layers[model.trunk_layers :]))
 
 
 def prediction_bytes(model: ModelShape, settings: Settings) -> int:
@@ -55,11 +54,13 @@ def prediction_bytes(model: ModelShape, settings: Settings) -> int:
 
 def checkpoint_bytes(model: ModelShape, settings: Settings) -> int:
     """Return what one checkpoint of one slot keeps in host memory at most: the parts that cannot be rewound."""
-    total = 0
-    for layer in model.layers[: model.trunk_layers]:
+    each: dict[int, int] = {}
+    for layer in model.kinds:
+        size = 0
         if layer.attention is Attention.RECURRENT and model.recurrence is not None:
-            total += model.recurrence.state_values * _STATE_BYTES
+            size = model.recurrence.state_values * _STATE_BYTES
         elif layer.attention is Attention.SLIDING and layer.owns_cache:
             width = bytes_of(settings.key_type, layer.key_width) + bytes_of(settings.value_type, layer.value_width)
-            total += min(model.window, settings.slot_cells) * width
-    return total
+            size = min(model.window, settings.slot_cells) * width
+        each[id(layer)] = size
+    return sum(each[id(layer)] for layer in model.layers[: model.trunk_layers])

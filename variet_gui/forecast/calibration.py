@@ -51,6 +51,8 @@ class Observation:
     """What the process holds by NVML, once ready."""
     out_of_memory: bool = False
     """It ran out although the forecast said that it fits."""
+    ran_out_in: str | None = None
+    """The component that had no room, where the server said which."""
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -184,6 +186,7 @@ def observations(
     at: float,
     fingerprint: Mapping[str, Any] | None = None,
     out_of_memory: bool = False,
+    ran_out_in: str | None = None,
 ) -> tuple[Observation, ...]:
     """Return what a start teaches, one observation for each device of the forecast that the server spoke of.
 
@@ -194,6 +197,7 @@ def observations(
         at: Unix time.
         fingerprint: what it depended on, as JSON values.
         out_of_memory: the start ran out of memory although the forecast said that it fits.
+        ran_out_in: the component that had no room.
     """
     said = {part.device: part for part in buffers}
     result = []
@@ -207,7 +211,14 @@ def observations(
         )
         result.append(
             Observation(
-                device.name, at, expected, server, used_mib.get(device.name), out_of_memory, dict(fingerprint or {})
+                device.name,
+                at,
+                expected,
+                server,
+                used_mib.get(device.name),
+                out_of_memory,
+                ran_out_in,
+                dict(fingerprint or {}),
             )
         )
     return tuple(result)
@@ -225,6 +236,7 @@ def _plain(observation: Observation) -> dict[str, Any]:
         "server_mib": dict(observation.server_mib),
         "used_mib": observation.used_mib,
         "out_of_memory": observation.out_of_memory,
+        "ran_out_in": observation.ran_out_in,
         "fingerprint": dict(observation.fingerprint),
     }
 
@@ -246,6 +258,7 @@ def _observation(entry: object) -> Observation:
             server_mib=_numbers(entry["server_mib"]),
             used_mib=None if entry.get("used_mib") is None else float(entry["used_mib"]),
             out_of_memory=entry.get("out_of_memory") is True,
+            ran_out_in=None if entry.get("ran_out_in") is None else str(entry["ran_out_in"]),
             fingerprint=dict(entry.get("fingerprint") or {}),
         )
     except (KeyError, TypeError) as error:

@@ -10,7 +10,7 @@ from variet_gui.forecast.compute import Programme
 from variet_gui.forecast.era import Era
 from variet_gui.forecast.graph_inputs import BatchSettings
 from variet_gui.forecast.layer_graph import GraphSettings
-from variet_gui.forecast.layers import Step
+from variet_gui.forecast.layers import Part, Step
 from variet_gui.forecast.plan import Plan
 from variet_gui.forecast.settings import Settings, sliding_cells
 from variet_gui.forecast.shape import ModelShape
@@ -21,6 +21,8 @@ _FLASH_HEADS = frozenset({64, 72, 80, 96, 112, 128, 256, 512})
 """Head widths with equal keys and values (`ggml/src/ggml-cuda/fattn.cu`); 512 only where heads share keys."""
 _PAIRS_BEFORE = frozenset({"f16", "q8_0", "q4_0", "bf16"})
 """Older builds took these, and only two of a kind."""
+_PIPELINED = frozenset({"CUDA", "RPC"})
+"""Back ends with asynchronous work and events; RPC in newer builds only."""
 _NOT_ON_CUDA = frozenset({"iq4_nl"})
 
 
@@ -34,7 +36,7 @@ class ComputeBytes:
 
 def flash_on_cuda(model: ModelShape, settings: Settings, era: Era) -> bool:
     """Whether CUDA can compute the attention of this model with these cache types."""
-    for layer in model.layers:
+    for layer in model.kinds:
         if not layer.owns_cache or not layer.kv_heads:
             continue
         shared = layer.heads // layer.kv_heads
@@ -61,7 +63,10 @@ class Contexts:
 
     @property
     def pipeline(self) -> bool:
-        """Whether every input exists in four copies, so that devices can work on different batches."""
+        """Whether every input exists in four copies, so that devices can work on different batches.
+
+        Several RPC devices are taken to be of a build that can do that (`Era.rpc_events`).
+        """
         settings = self._settings
         return (
             len(self._kinds) > 1
@@ -69,8 +74,12 @@ class Contexts:
             and settings.split_mode == "layer"
             and settings.cache_on_gpu
             and not settings.overrides
-            and all(kind == "CUDA" for kind in self._kinds)
+            and all(kind in _PIPELINED for kind in self._kinds)
         )
+
+    @property
+    def _remote(self) -> bool:
+        return "RPC" in self._kinds
 
     def measure(self, era: Era, *, assume: bool) -> ComputeBytes:
         """Return the buffers of all contexts; what is not known of the era is taken to be `assume`."""
@@ -91,23 +100,26 @@ class Contexts:
             return assume if rule is None else rule
 
         tokens = settings.batch_tokens
+        outputs = min(tokens, settings.outputs) if holds(era.few_outputs) else tokens
         graph = GraphSettings(
             tokens=tokens,
             sequences=settings.slots,
             streams=settings.streams,
             flash_attention=self._flash,
+            turned_values=settings.flash_attention == "off",
             key_type=settings.key_type,
             value_type=settings.value_type,
             scratch=holds(era.reserved_scratch),
             snapshots=1 + settings.draft_tokens,
             fused=holds(era.kept_for_fusion),
+            outputs=outputs if self._model.picks_early and outputs < tokens else 0,
         )
         return BatchSettings(
             graph=graph,
             cells=settings.slot_cells,
             sliding_cells=sliding_cells(settings, self._model.window),
-            outputs=min(tokens, settings.outputs) if holds(era.few_outputs) else tokens,
-            copies=PIPELINE_COPIES if self.pipeline else 1,
+            outputs=outputs,
+            copies=PIPELINE_COPIES if self.pipeline and (not self._remote or holds(era.rpc_events)) else 1,
             mixed_inputs=holds(era.mixed_inputs),
             wide_masks=not holds(era.narrow_masks),
             dry_run=self._dry_run,
@@ -129,12 +141,15 @@ class Contexts:
     ) -> ComputeBytes:
         programmes: dict[str, Programme] = {}
         devices = []
-        first = not host_steps
+        first, after_host = not host_steps, bool(host_steps)
         for index, own in enumerate(steps):
             programme = self._programme(programmes, batch, self._kinds[index])
             output = self._plan.placed.output_device == index and (layers > 1 or bool(own))
-            devices.append(programme.device(own, first=first, output=output))
-            first = first and not own
+            # A device may run nothing but what others have no weights for.
+            begins = any(step.part is not Part.AWAY for step in own)
+            devices.append(programme.device(own, first=first and begins, output=output, after_host=after_host))
+            first = first and not begins
+            after_host = after_host and not begins
         programme = self._programme(programmes, batch, "CPU")
         everything = [step for own in (*steps, host_steps) for step in own]
         return ComputeBytes(tuple(devices), programme.host(everything, host_steps))

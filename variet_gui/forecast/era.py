@@ -16,6 +16,7 @@ _JUNE_2026 = (9272, 9600)
 _FUSION = (9425, 11258)
 _CACHE_PAIRS = (10509, 11434)
 _MIXED = (11258, 11434)
+_RPC_EVENTS = (9093, 11434)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,9 @@ class Era:
     """Flash attention on CUDA takes every pair of cache types; before only some, and the CPU did the rest."""
     mixed_inputs: bool | None = True
     """The graph has a branch for batches of text and pictures."""
+    rpc_events: bool | None = True
+    """RPC devices compute while others do (`ggml-rpc.cpp`, ggml_backend_rpc_device_get_props; #18626): several of them
+    work as a pipeline, and pay for its copies."""
 
     @property
     def certain(self) -> bool:
@@ -46,7 +50,15 @@ def era_of(build: int | None) -> Era:
     """Return what holds for a build number; None, an unofficial build, is taken for the reference build."""
     number = REFERENCE_BUILD if build is None or build < 2 else build
     june = _holds(_JUNE_2026, number)
-    return Era(june, june, june, _holds(_FUSION, number), _holds(_CACHE_PAIRS, number), _holds(_MIXED, number))
+    return Era(
+        june,
+        june,
+        june,
+        _holds(_FUSION, number),
+        _holds(_CACHE_PAIRS, number),
+        _holds(_MIXED, number),
+        _holds(_RPC_EVENTS, number),
+    )
 
 
 def _holds(rule: tuple[int, int], build: int) -> bool | None:

@@ -62,8 +62,13 @@ class GraphInputs:
             size += padded(FLOAT_BYTES * tokens) + padded(_INDEX_BYTES * tokens) + self.state_bytes
         return size
 
-    def handed_over(self, *, first: bool) -> int:
-        """Return what one copy takes of what a device gets from the one before it, or from the embeddings."""
+    def handed_over(self, *, first: bool, head_alone: int = 0) -> int:
+        """Return what one copy takes of what a device gets from the one before it, or from the embeddings.
+
+        `head_alone`: what a device gets that has no layer, only the output head: the last norm is done before.
+        """
+        if head_alone:
+            return head_alone
         if not first:
             return self.state_bytes * (2 if self._batch.dry_run else 1)
         size = self.state_bytes
@@ -100,13 +105,15 @@ class GraphInputs:
             case "key_rows":
                 size = _INDEX_BYTES * graph.tokens
             case "value_rows":
-                # Without flash attention the value cache is transposed: every number has a row of its own.
-                size = _INDEX_BYTES * graph.tokens * (1 if graph.flash_attention else model.widest_value)
+                # In a transposed value cache every number has a row of its own.
+                size = _INDEX_BYTES * graph.tokens * (model.widest_value if graph.turned_values else 1)
+            case "wanted_rows":
+                size = FLOAT_BYTES * self._batch.outputs
             case "states":
                 size = FLOAT_BYTES * graph.sequences
             case "rotation_k":
                 kind = Attention.SLIDING if name.endswith(_SLIDING) else Attention.FULL
-                lengths = [layer.key_length for layer in model.layers if layer.attention is kind]
+                lengths = [layer.key_length for layer in model.kinds if layer.attention is kind]
                 size = FLOAT_BYTES * rotation_size(max(lengths, default=0)) ** 2
             case "rotation_v":
                 size = FLOAT_BYTES * SMALLEST_ROTATION**2

@@ -14,6 +14,10 @@ from variet_gui.forecast.graph import Graph, Op, Tensor, Where
 from variet_gui.forecast.shape import Attention, LayerShape, ModelShape
 
 SMALLEST_ROTATION = 64
+WANTED = "wanted_rows"
+"""Name of the input that says whose logits are wanted."""
+_NO_SCRATCH = frozenset({"f16", "f32"})
+"""F32 is turned into F16 before."""
 NORM = "norm"
 """Name of a norm that a weight follows: llama.cpp pins it to its layer's device."""
 
@@ -37,6 +41,8 @@ class GraphSettings:
     flash_attention: bool
     key_type: str
     value_type: str
+    turned_values: bool = False
+    """The value cache is transposed: flash attention was switched off before the cache was made."""
     rotated: bool = True
     """Quantised caches are rotated (Hadamard) before they are written."""
     scratch: bool = True
@@ -45,6 +51,8 @@ class GraphSettings:
     """States that a recurrent layer keeps: more than one with speculative decoding."""
     fused: bool = True
     """The CUDA back end keeps tensors for its fused operations."""
+    outputs: int = 0
+    """Rows that the last layer goes on with, where it picks them; 0: all."""
 
 
 class LayerGraph(Graph):
@@ -59,9 +67,10 @@ class LayerGraph(Graph):
         *,
         cache_on_host: bool,
         comes_normed: bool,
+        picks_rows: bool = False,
     ) -> None:
         super().__init__((model.width, settings.tokens))
-        self._comes_normed = comes_normed
+        self._comes_normed, self.picks_rows = comes_normed, picks_rows
         self.model, self.layer, self.settings = model, layer, settings
         self._staged = staged
         self._cache_place = Where.STAGED if cache_on_host else Where.DEVICE
@@ -102,6 +111,11 @@ class LayerGraph(Graph):
         shape = self.entrance.shape
         normed = Tensor(Op.NONE, shape, where=Where.STAGED, n_bytes=self.entrance.n_bytes)
         return self.add(Op.MULTIPLY, shape, normed, self.weight("attn_norm.weight"))
+
+    def wanted_rows(self, tensor: Tensor) -> Tensor:
+        """Return those rows of `tensor` whose logits are wanted."""
+        rows = self.settings.outputs or self.settings.tokens
+        return self.add(Op.OTHER, (tensor.shape[0], rows), tensor, self.input(WANTED))
 
     def unary(self, tensor: Tensor) -> Tensor:
         """Return `tensor` through an activation or a scale."""
@@ -157,7 +171,7 @@ class LayerGraph(Graph):
         self.expand(self.store(key_cache, self.view(keys, (layer.key_width, tokens)), key_rows))
         flat = self.view(values, (layer.value_width, tokens))
         widest = self.model.widest_value
-        if not self.settings.flash_attention and layer.value_width < widest:
+        if self.settings.turned_values and layer.value_width < widest:
             flat = self.view(self.add(Op.OTHER, (widest, tokens), flat), (1, widest * tokens))
         self.expand(self.store(value_cache, flat, value_rows))
 
@@ -170,11 +184,23 @@ class LayerGraph(Graph):
     def _flash(self, queries: Tensor, keys: Tensor, values: Tensor, sliding: str) -> Tensor:
         layer, settings = self.layer, self.settings
         width = layer.heads * layer.value_length
+        keys = self._narrowed(keys, settings.key_type, layer.key_width)
+        values = self._narrowed(values, settings.value_type, layer.value_width)
         result = self.add(Op.ATTENTION, (width, settings.tokens), queries, keys, values, self.input(f"mask{sliding}"))
         if settings.scratch:
             parts = ((settings.key_type, layer.key_width), (settings.value_type, layer.value_width))
-            result.cell_bytes = sum(2 * settings.streams * numbers for kind, numbers in parts if kind != "f16")
+            result.cell_bytes = sum(
+                2 * settings.streams * numbers for kind, numbers in parts if kind not in _NO_SCRATCH
+            )
         return self.view(result, result.shape)
+
+    def _narrowed(self, cached: Tensor, kind: str, numbers: int) -> Tensor:
+        """Return an F32 cache as the F16 copy that flash attention is given; any other as it is."""
+        if kind != "f32":
+            return cached
+        result = self.add(Op.OTHER, (1,), cached)
+        result.n_bytes, result.cell_bytes = 0, 2 * self.settings.streams * numbers
+        return result
 
     def _softmax(self, queries: Tensor, keys: Tensor, values: Tensor, sliding: str) -> Tensor:
         layer, settings = self.layer, self.settings
@@ -182,6 +208,10 @@ class LayerGraph(Graph):
         scores.n_bytes, scores.cell_bytes = 0, settings.tokens * layer.heads * 4
         weights = self.add(Op.SOFTMAX, scores.shape, scores, self.input(f"mask{sliding}"))
         weights.n_bytes, weights.cell_bytes = 0, scores.cell_bytes
+        if not settings.turned_values:
+            values = self.add(Op.OTHER, (1,), values)
+            values.n_bytes = 0
+            values.cell_bytes = bytes_of(settings.value_type, layer.value_width) * settings.streams
         mixed = self.add(Op.MATRIX, (layer.value_length, settings.tokens, layer.heads), values, weights)
         turned = self.view(mixed, mixed.shape)
         return self.add(Op.OTHER, (layer.heads * layer.value_length, settings.tokens), turned)
@@ -197,7 +227,7 @@ class LayerGraph(Graph):
 
     def experts(self, tensor: Tensor, logits: Tensor | None = None) -> Tensor:
         """Return what the chosen experts make of `tensor`."""
-        model, tokens = self.model, self.settings.tokens
+        model, tokens = self.model, tensor.shape[1]
         used, width = model.experts_used, model.expert_feed_forward
         if logits is None:
             logits = self.linear("ffn_gate_inp", tensor, model.experts)
@@ -233,7 +263,7 @@ class LayerGraph(Graph):
 
     def _shares(self, chances: Tensor, chosen: Tensor) -> Tensor:
         """Return the weights of the chosen experts, normalised to 1."""
-        experts, used, tokens = self.model.experts, self.model.experts_used, self.settings.tokens
+        experts, used, tokens = self.model.experts, self.model.experts_used, chosen.shape[1]
         picked = self.add(Op.OTHER, (1, used, tokens), self.view(chances, (1, experts, tokens)), chosen)
         flat = self.view(picked, (used, tokens))
         total = self.unary(self.add(Op.OTHER, (1, tokens), flat))

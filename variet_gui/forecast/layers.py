@@ -52,6 +52,8 @@ class Step:
     """Norms behind what is computed away are computed there too."""
     predicts: bool = False
     """The layer of a multi-token prediction context, with what leads up to it."""
+    picks_rows: bool = False
+    """It is the last one, and goes on with the wanted rows alone once it has attended."""
 
 
 _Key: TypeAlias = tuple[int, GraphSettings, Step]
@@ -95,6 +97,7 @@ def _compile(model: ModelShape, settings: GraphSettings, step: Step) -> Tape:
         dict(step.staged),
         cache_on_host=step.cache_on_host,
         comes_normed=step.comes_normed,
+        picks_rows=step.picks_rows,
     )
     build = _prediction if step.predicts else _BUILDERS.get(model.architecture, _standard)
     result = build(graph)
@@ -253,10 +256,12 @@ def _standard(graph: LayerGraph) -> Tensor:
     if gemma:
         queries = graph.unary(queries)
     tensor = graph.attention(queries, keys, values, order="qkv" if gemma else "qvk")
-    tensor = graph.linear("attn_output", tensor, graph.model.width)
+    tensor, entrance = graph.linear("attn_output", tensor, graph.model.width), graph.entrance
+    if graph.picks_rows:
+        tensor, entrance = graph.wanted_rows(tensor), graph.wanted_rows(entrance)
     if gemma:
         tensor = graph.norm(tensor, "post_attention_norm")
-    residual = graph.add(Op.ADD, tensor.shape, tensor, graph.entrance)
+    residual = graph.add(Op.ADD, tensor.shape, tensor, entrance)
     tensor = graph.norm(residual, "ffn_norm")
     if graph.has("ffn_gate_inp.weight"):
         tensor = graph.experts(tensor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from variet_gui.events import ParameterValue
 from variet_gui.i18n import Message, msg
@@ -32,6 +33,8 @@ class Override:
 
     pattern: re.Pattern[str]
     buffer: str
+    layer: int | None = None
+    """The only layer whose tensors it can take; None: any tensor."""
 
 
 def overrides(
@@ -51,8 +54,8 @@ def overrides(
     found = [_explicit(entry) for entry in override_tensor.split(",") if entry]
     if cpu_moe:
         found.append(Override(re.compile(_EXPERTS), CPU))
-    found += [Override(re.compile(rf"blk\.{layer}{_EXPERTS}"), CPU) for layer in range(n_cpu_moe)]
-    found += [Override(re.compile(rf"blk\.{layer}{_DENSE}"), CPU) for layer in range(n_cpu_ffn)]
+    found += [_of_layer(layer, _EXPERTS) for layer in range(n_cpu_moe)]
+    found += [_of_layer(layer, _DENSE) for layer in range(n_cpu_ffn)]
     return tuple(found)
 
 
@@ -89,6 +92,11 @@ def overridden(names: Iterable[str], chosen: Sequence[Override]) -> dict[str, st
 def tensors_on_cpu(names: Iterable[str], chosen: Sequence[Override]) -> frozenset[str]:
     """Return those of `names` that the overrides keep on the CPU."""
     return frozenset(name for name, buffer in overridden(names, chosen).items() if buffer == CPU)
+
+
+@lru_cache(maxsize=2048)
+def _of_layer(layer: int, names: str) -> Override:
+    return Override(re.compile(rf"blk\.{layer}{names}"), CPU, layer)
 
 
 def _explicit(entry: str) -> Override:

@@ -55,6 +55,8 @@ _Key: TypeAlias = tuple[
 ]
 _ENTRIES = 256
 _kept: OrderedDict[_Key, tuple[ModelShape, Plan]] = OrderedDict()
+_steps: dict[tuple[int, tuple[tuple[str, int], ...], bool, str, bool], Step] = {}
+_MOST_STEPS = 2048
 _lock = threading.Lock()
 
 
@@ -107,7 +109,6 @@ class _Planner:
         self._placed = placement(count, layers, settings.tensor_split, shares)
         self._steps: list[list[Step]] = [[] for _ in names]
         self._host: list[Step] = []
-        self._shared: dict[Step, Step] = {}
         self._split_experts = False
 
     def plan(self) -> Plan:
@@ -132,25 +133,40 @@ class _Planner:
         )
 
     def _on_cpu(self, index: int, everything: tuple[tuple[str, int], ...]) -> None:
-        layer = self._model.layers[index]
         if self._offload and self._steps:
-            self._steps[0].append(self._same(Step(layer, everything, cache_on_host=True)))
+            self._steps[0].append(self._step(index, everything, cache_on_host=True))
         else:
-            self._host.append(self._same(Step(layer)))
+            self._host.append(self._step(index))
 
     def _on_device(self, index: int, where: int, staged: tuple[tuple[str, int], ...]) -> None:
-        layer, on_host = self._model.layers[index], not self._settings.cache_on_gpu
+        on_host = not self._settings.cache_on_gpu
         if not staged:
-            self._steps[where].append(self._same(Step(layer, cache_on_host=on_host)))
+            self._steps[where].append(self._step(index, cache_on_host=on_host))
         elif not self._offload:
             self._split_experts = True
-            self._steps[where].append(self._same(Step(layer, cache_on_host=on_host)))
+            self._steps[where].append(self._step(index, cache_on_host=on_host))
         elif where == 0:
-            self._steps[0].append(self._same(Step(layer, staged, cache_on_host=on_host)))
+            self._steps[0].append(self._step(index, staged, cache_on_host=on_host))
         else:
-            self._steps[where].append(self._same(Step(layer, staged, cache_on_host=on_host, part=Part.AT_HOME)))
-            self._steps[0].append(self._same(Step(layer, staged, cache_on_host=on_host, part=Part.AWAY)))
+            self._steps[where].append(self._step(index, staged, cache_on_host=on_host, part=Part.AT_HOME))
+            self._steps[0].append(self._step(index, staged, cache_on_host=on_host, part=Part.AWAY))
 
-    def _same(self, step: Step) -> Step:
-        """Return the one object for all equal steps, so that they are told apart by identity."""
-        return self._shared.setdefault(step, step)
+    def _step(
+        self,
+        index: int,
+        staged: tuple[tuple[str, int], ...] = (),
+        *,
+        cache_on_host: bool = False,
+        part: Part = Part.WHOLE,
+    ) -> Step:
+        """Return the step; equal ones, of other plans too, are one object: they are told apart by identity."""
+        model = self._model
+        layer, picks = model.layers[index], model.picks_early and index == model.trunk_layers - 1
+        key = (id(layer), staged, cache_on_host, part.value, picks)
+        with _lock:
+            step = _steps.get(key)
+            if step is None or step.layer is not layer:
+                if len(_steps) >= _MOST_STEPS:
+                    _steps.clear()
+                step = _steps[key] = Step(layer, staged, cache_on_host=cache_on_host, part=part, picks_rows=picks)
+            return step

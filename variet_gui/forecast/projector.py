@@ -44,6 +44,7 @@ _KINDS: Mapping[str, _Kind] = {
     "qwen3vl_merger": _Kind(46 * 46, 4096, 2),
     "gemma3": _Kind(None, None, 4),
     "idefics3": _Kind(None, None, 4),
+    "nemotron_v2_vl": _Kind(None, None, 2),
 }
 _MERGE_KEYS = ("clip.vision.spatial_merge_size", "clip.vision.projector.scale_factor", "clip.vision.n_merge")
 
@@ -110,6 +111,11 @@ class _Tower(Graph):
         self._pixels_per_patch = _CHANNELS * patch * patch
         self._kind = projector_type(header) or ""
         tensor = self._patches()
+        if self._kind == "nemotron_v2_vl":
+            # Its registers stand before the patches.
+            registers = self._names.get("v.class_embd", (0, 0))[-1]
+            size = (self._width, self.patches + registers)
+            tensor = self.add(Op.OTHER, size, self._weight("class_embd"), tensor)
         for _ in range(_LAYERS_UNTIL_STEADY):
             tensor = self._layer(tensor)
         self.exit = tensor

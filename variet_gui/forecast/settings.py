@@ -94,11 +94,12 @@ def settings_of(profile: LaunchProfile, trained_context: int) -> Settings:
     if slots < 1:
         slots, unified = _AUTOMATIC_SLOTS, True
     context = _whole(values.get("ctx_size"), 0) or trained_context or CELLS_PAD
+    # Limited by the context before that is padded (llama_context::llama_context).
+    batch = min(context, _whole(values.get("batch_size"), _DEFAULT_BATCH))
+    micro = _whole(values.get("ubatch_size"), _DEFAULT_MICRO_BATCH) or batch
     context = _padded(context)
     cells = context if unified else _padded(context // slots)
     context = cells if unified else cells * slots
-    batch = min(context, _whole(values.get("batch_size"), _DEFAULT_BATCH))
-    micro = _whole(values.get("ubatch_size"), _DEFAULT_MICRO_BATCH) or batch
     speculation = str(values.get("spec_type", "none")).split(",")
     predicts = _PREDICTING in speculation
     chosen = overrides_of(values)

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import TypeAlias
 
 from variet_gui.gguf.header import GgufHeader, GgufTensor
@@ -25,6 +26,7 @@ _PLAIN_CACHE = frozenset(
 _SLIDING_PERIOD: Mapping[str, int] = {"gemma3": 6, "gpt-oss": 2, "gemma2": 2}
 """Every so many layers the last one sees everything, where the file has no pattern (set_swa_pattern)."""
 _GRAPH_KNOWN = frozenset({"gemma4", "gemma3", "llama", "qwen2", "qwen3", "qwen3moe"}) | _GATED_DELTA_NET
+_EARLY_ROWS = frozenset({"gemma3", "llama", "qwen2", "qwen3", "qwen3moe"})
 
 
 class Attention(Enum):
@@ -97,7 +99,7 @@ class ModelShape:
     vocabulary: int
     trained_context: int
     layers: tuple[LayerShape, ...]
-    """All of them, those for multi-token prediction at the end."""
+    """All of them, those for multi-token prediction at the end. Equal ones are one object."""
     prediction_layers: int
     window: int
     """Of the sliding layers, tokens; 0: none slide."""
@@ -118,6 +120,16 @@ class ModelShape:
     capped_logits: bool
 
     @property
+    def picks_early(self) -> bool:
+        """Whether the last layer goes on with the wanted rows alone once it has attended; else the output head picks."""
+        return self.architecture in _EARLY_ROWS
+
+    @property
+    def scales_layers(self) -> bool:
+        """Whether the last operation of a layer has a weight (Gemma 4)."""
+        return any("layer_output_scale.weight" in tensors for tensors in self.layer_tensors)
+
+    @cached_property
     def trunk_layers(self) -> int:
         """Return the layers that every token passes."""
         return len(self.layers) - self.prediction_layers
@@ -127,10 +139,15 @@ class ModelShape:
         """Whether the output head is the input embedding, of which a second copy lies on the output's device."""
         return "output.weight" not in self.other_tensors
 
-    @property
+    @cached_property
+    def kinds(self) -> tuple[LayerShape, ...]:
+        """Return the layers that differ, each once."""
+        return tuple({id(layer): layer for layer in self.layers}.values())
+
+    @cached_property
     def widest_value(self) -> int:
         """Return the widest value cache of a layer: without flash attention all are padded to it."""
-        return max((layer.value_width for layer in self.layers if layer.owns_cache), default=0)
+        return max((layer.value_width for layer in self.kinds if layer.owns_cache), default=0)
 
 
 _Kept: TypeAlias = OrderedDict[int, tuple[GgufHeader, ModelShape]]
@@ -207,7 +224,8 @@ def _layers(
     feed_forward = _per_layer(header, "feed_forward_length", count) or (0,) * count
     kinds = _attention(header, count, recurrence)
     shared = header.number("attention.shared_kv_layers") or 0
-    result = []
+    result: list[LayerShape] = []
+    alike: dict[LayerShape, LayerShape] = {}
     for index in range(count):
         suffix = "_swa" if kinds[index] is Attention.SLIDING else ""
         default = width // heads[index] if heads[index] else 0
@@ -216,19 +234,18 @@ def _layers(
             for what in ("key", "value")
         ]
         owns = kinds[index] is not Attention.RECURRENT and index < count - shared
-        result.append(
-            LayerShape(
-                kinds[index],
-                heads[index],
-                kv_heads[index],
-                lengths[0],
-                lengths[1],
-                owns,
-                feed_forward[index],
-                frozenset(tensors[index]),
-                _alike(tensors[index]),
-            )
+        shape = LayerShape(
+            kinds[index],
+            heads[index],
+            kv_heads[index],
+            lengths[0],
+            lengths[1],
+            owns,
+            feed_forward[index],
+            frozenset(tensors[index]),
+            _alike(tensors[index]),
         )
+        result.append(alike.setdefault(shape, shape))
     return tuple(result)
 
 

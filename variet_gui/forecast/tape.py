@@ -12,19 +12,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TypeAlias
 
-from variet_gui.forecast.allocator import Allocator, padded
+from variet_gui.forecast.allocator import ALLOCATE, FREE, Allocator, Event, Place
 from variet_gui.forecast.graph import IN_PLACE, Op, Tensor, Where
 
-Event: TypeAlias = tuple[int, int, int, int]
-"""(kind, slot, bytes, bytes per cell of the layer's cache)."""
-ALLOCATE, FREE = 0, 1
 ENTRANCE = 0
 """Slot of what the layer before left."""
 NOTHING = -1
 """Slot of a result that does not stay."""
 
-Place: TypeAlias = tuple[int, int]
-"""(offset, size) in the compute buffer."""
 Pins: TypeAlias = Mapping[int, Sequence[Tensor]]
 """id of a node -> tensors that are kept until it was computed."""
 
@@ -42,6 +37,8 @@ class Part:
     events: tuple[Event, ...]
     before_attention: int | None = None
     """How many of the events come before flash attention; None: there is none in this part."""
+    uses_entrance: bool = True
+    """Whether it reads what the layer before left."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +54,24 @@ class Tape:
     @cached_property
     def grows(self) -> bool:
         """Whether anything in it depends on the cells of the cache."""
-        return any(cell_bytes for part in self.parts for *_, cell_bytes in (*part.staging, *part.events))
+        return any(event[3] for event in self.events)
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """Return the events of all parts, as they follow each other where all inputs are there already."""
+        return tuple(event for part in self.parts for event in (*part.staging, *part.events))
+
+    @cached_property
+    def growing(self) -> tuple[tuple[Event, ...], Event, tuple[Event, ...], tuple[Event, ...]] | None:
+        """Return (before, event, while it is there, behind) where one tensor alone depends on the cells; else None."""
+        events = self.events
+        found = [index for index, event in enumerate(events) if event[3]]
+        if len(found) != 1:
+            return None
+        start = found[0] + 1
+        ends = (index + 1 for index in range(start, len(events)) if events[index][:2] == (FREE, events[start - 1][1]))
+        end = next(ends, None)
+        return None if end is None else (events[: start - 1], events[start - 1], events[start:end], events[end:])
 
 
 def replay(events: Iterable[Event], allocator: Allocator, slots: dict[int, Place], cells: int) -> None:
@@ -69,12 +83,7 @@ def replay(events: Iterable[Event], allocator: Allocator, slots: dict[int, Place
         slots: where each slot is; carried from part to part.
         cells: of the layer's cache.
     """
-    for kind, slot, n_bytes, cell_bytes in events:
-        if kind == ALLOCATE:
-            size = padded(n_bytes + cell_bytes * cells)
-            slots[slot] = (allocator.allocate(size), size)
-        else:
-            allocator.free(*slots.pop(slot))
+    allocator.run(events, slots, cells)
 
 
 def compile_tape(
@@ -100,21 +109,31 @@ def compile_tape(
 
 def interpolated(one: Tape, two: Tape, tokens: tuple[int, int], wanted: int) -> Tape:
     """Return the tape for `wanted` tokens from those of the same layer for two other numbers of tokens."""
+    apart, away = tokens[1] - tokens[0], wanted - tokens[0]
 
     def between(first: tuple[Event, ...], second: tuple[Event, ...]) -> tuple[Event, ...]:
-        return tuple(
-            (kind, slot, line(size, other[2]), line(cell_bytes, other[3]))
-            for (kind, slot, size, cell_bytes), other in zip(first, second, strict=True)
-        )
+        if not first:
+            return ()
+        kinds, slots, sizes, cell_bytes = zip(*first, strict=True)
+        _, _, other_sizes, other_cell_bytes = zip(*second, strict=True)
+        return tuple(zip(kinds, slots, line(sizes, other_sizes), line(cell_bytes, other_cell_bytes), strict=True))
 
-    def line(low: int, high: int) -> int:
-        return low + (high - low) * (wanted - tokens[0]) // (tokens[1] - tokens[0])
+    def line(low: Sequence[int], high: Sequence[int]) -> Sequence[int]:
+        if low == high:
+            return low
+        return [one + (other - one) * away // apart for one, other in zip(low, high, strict=True)]
 
     parts = tuple(
-        replace(first, staging=between(first.staging, second.staging), events=between(first.events, second.events))
+        Part(
+            between(first.staging, second.staging),
+            first.inputs,
+            between(first.events, second.events),
+            first.before_attention,
+            first.uses_entrance,
+        )
         for first, second in zip(one.parts, two.parts, strict=True)
     )
-    return replace(one, parts=parts)
+    return Tape(parts, one.exit_slot, one.inputs)
 
 
 def split(nodes: Iterable[Tensor]) -> list[list[Tensor]]:
@@ -156,6 +175,7 @@ class _Compiler:
         if entrance is not None:
             self._members.add(id(entrance))
         self._events: list[Event] = []
+        self._entrance = entrance
 
     def compile(self) -> Tape:
         for part in self._nodes:
@@ -185,6 +205,7 @@ class _Compiler:
     def _part(self, nodes: Sequence[Tensor]) -> Part:
         self._events = []
         inputs: dict[str, None] = {}
+        uses_entrance = any(source.owner is self._entrance for node in nodes for source in node.sources)
         for node in nodes:
             if node.op is Op.VIEW or node.where is Where.HOST:
                 continue
@@ -202,7 +223,7 @@ class _Compiler:
                 self._compute(node)
             self._release(node.sources)
             self._release(self._pins.get(id(node), ()))
-        return Part(tuple(staging), tuple(inputs), tuple(self._events), before_attention)
+        return Part(tuple(staging), tuple(inputs), tuple(self._events), before_attention, uses_entrance)
 
     def _comes_from_elsewhere(self, source: Tensor) -> bool:
         where = source.owner.where if source.op is Op.VIEW else source.where

@@ -18,6 +18,7 @@ from variet_gui.forecast.host import host_forecast
 from variet_gui.forecast.overrides import OverrideError
 from variet_gui.forecast.plan import SMALLEST_OFFLOADED_BATCH, Plan, plan_of
 from variet_gui.forecast.projector import ProjectorBytes, projector_bytes
+from variet_gui.forecast.selection import chosen_devices
 from variet_gui.forecast.settings import Settings, settings_of, sliding_cells
 from variet_gui.forecast.shape import Attention, ModelShape, model_shape
 from variet_gui.forecast.unknowns import CUDA, RPC, compute_unknown, flash_attention, kind_of, not_counted
@@ -61,7 +62,7 @@ def forecast(
         settings = settings_of(profile, model.trained_context)
     except OverrideError as error:
         return _nothing(build, error.message)
-    chosen = _chosen(settings, devices)
+    chosen = chosen_devices(settings, devices)
     if isinstance(chosen, Message):
         return _nothing(build, chosen)
     forecaster = _Forecaster(
@@ -72,26 +73,6 @@ def forecast(
 
 def _nothing(build: int | None, reason: Message) -> Forecast:
     return Forecast((), NO_HOST, build, (reason,))
-
-
-def _chosen(settings: Settings, devices: Sequence[Device]) -> tuple[Device, ...] | Message:
-    """Return the devices in use, in the order of use, or why there are none such."""
-    chosen = tuple(devices)
-    if settings.devices is not None:
-        known = {device.name: device for device in devices}
-        missing = [name for name in settings.devices if name not in known]
-        if missing:
-            return msg("There is no device {device} here.", device=missing[0])
-        chosen = tuple(known[name] for name in settings.devices)
-    if settings.split_mode == "none" and chosen:
-        if settings.main_gpu >= len(chosen):
-            return msg(
-                "The main GPU is number {number}, but there are {count}, counted from 0.",
-                number=settings.main_gpu,
-                count=len(chosen),
-            )
-        chosen = (chosen[settings.main_gpu],) if settings.main_gpu >= 0 else ()
-    return chosen
 
 
 class _Forecaster:
@@ -181,7 +162,7 @@ class _Forecaster:
             )
             return None
         per_device, host = [0] * len(self._devices), 0
-        layers = list(layer_bytes(model, settings, flash_attention=flash is not False))
+        layers = list(layer_bytes(model, settings))
         if settings.predicts and model.prediction_layers and not self._dry_run:
             layers[model.trunk_layers] = prediction_bytes(model, settings)
         for size, where in zip(layers, plan.cache_place, strict=True):
@@ -231,8 +212,10 @@ class _Forecaster:
             self._notes.append(msg("A picture of the largest size takes {mib} MiB more, once it comes.", mib=more))
         if not settings.projector_on_gpu or not self._visible:
             return None, taken
-        # It takes the first GPU that llama-server sees, whatever the model uses, unless it is told another.
-        wanted = settings.projector_device or self._visible[0].name
+        # It takes the first GPU that llama-server sees, whatever the model uses, unless it is told another. Back ends
+        # of this computer are registered before RPC workers, although layers are put on those first.
+        own = [device for device in self._visible if not device.name.startswith(RPC)]
+        wanted = settings.projector_device or (own or self._visible)[0].name
         for index, device in enumerate(self._devices):
             if device.name == wanted:
                 return index, taken

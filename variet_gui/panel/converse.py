@@ -134,7 +134,7 @@ class Converse:
             # An open request keeps llama-server alive after SIGTERM: our own stream is closed before it is told to end.
             server.on_stopping.append(lambda: self.stop(role))
             self._hooked.add(role)
-        return self._api(f"http://127.0.0.1:{server.status.port}")
+        return self._api(server.status.base_url or "")
 
     def _receive(self, event: Event) -> None:
         """Note how long a picture took, and let the curve follow our own stream: older builds' /slots is silent."""

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections.abc import AsyncIterator
 
-import psutil
-
 from variet_gui import __version__
-from variet_gui.engine import preflight
-from variet_gui.events import Event, Failure, GpusSampled, Severity
+from variet_gui.engine import adopted, preflight
+from variet_gui.events import Failure, GpusSampled, Severity
 from variet_gui.i18n import Message, msg
+from variet_gui.panel.driver import ask_driver
 from variet_gui.panel.panel import Panel
+from variet_gui.panel.recovery import describe
 from variet_gui.panel.shapes import DoctorShape, FindingShape
-from variet_gui.telemetry.gpu import GpuSampler
 
 log = logging.getLogger(__name__)
-
-DRIVER_ANSWER_S = 10.0
 
 _NAME_AN_ENGINE = msg("Put llama-server on PATH, name it in VARIET_LLAMA_SERVER, or choose it in the window.")
 
 
 async def examine(panel: Panel) -> DoctorShape:
     """Look at catalog, engine, driver, links, ports, files and stray servers."""
-    gpus = await _ask_driver(panel)
+    gpus = None if panel.options.demo else await ask_driver()
     findings = [finding async for finding in _findings(panel, gpus)]
     return DoctorShape(
         version=__version__,
@@ -62,7 +58,7 @@ async def _findings(panel: Panel, gpus: GpusSampled | None) -> AsyncIterator[Fin
                 yield finding
     for finding in _gpu_findings(panel, gpus):
         yield finding
-    for finding in await asyncio.to_thread(_stray_servers):
+    for finding in await _other_servers(panel):
         yield finding
 
 
@@ -130,54 +126,18 @@ def _gpu_findings(panel: Panel, gpus: GpusSampled | None) -> list[FindingShape]:
     ]
 
 
-def _stray_servers() -> list[FindingShape]:
-    found = []
-    for process in psutil.process_iter(["pid", "name", "cmdline"]):
-        name = process.info["name"] or ""
-        if not name.startswith("llama-server"):
-            continue
-        port = _after(process.info["cmdline"] or [], "--port")
-        found.append(
-            _finding(
-                "info",
-                "server",
-                msg(
-                    "A llama-server runs: pid {pid}, port {port}. If no panel shows it, it holds memory for nothing.",
-                    pid=process.info["pid"],
-                    port=port or "?",
-                ),
-            )
-        )
-    return found
-
-
-def _after(words: list[str], flag: str) -> str | None:
-    for word, following in itertools.pairwise(words):
-        if word == flag:
-            return following
-    return None
-
-
-async def _ask_driver(panel: Panel) -> GpusSampled | None:
-    """Return the first word of the GPU sampler, or None when it says nothing in time."""
-    if panel.options.demo:
-        return None
-    answer: asyncio.Future[GpusSampled] = asyncio.get_running_loop().create_future()
-
-    def receive(event: Event) -> None:
-        if isinstance(event, GpusSampled) and not answer.done():
-            answer.set_result(event)
-
-    forget = panel.events.subscribe(receive)
-    sampler = asyncio.create_task(GpuSampler(panel.events).run())
-    try:
-        return await asyncio.wait_for(answer, DRIVER_ANSWER_S)
-    except TimeoutError:
-        return None
-    finally:
-        forget()
-        sampler.cancel()
-        await asyncio.gather(sampler, return_exceptions=True)
+async def _other_servers(panel: Panel) -> list[FindingShape]:
+    """Return the model servers that run: those left running on purpose, and those that are not the panel's."""
+    left = []
+    for record in await asyncio.to_thread(panel.state_file.peek):
+        process = await asyncio.to_thread(adopted.find, record)
+        if process is not None:
+            text = msg("{role} runs (process {pid}, port {port}).", role=record.role, pid=process.pid, port=record.port)
+            left.append(_finding("ok", "server", text))
+    return left + [
+        _finding("info", "server", describe(stranger), msg("If nobody uses it, end it: it holds memory."))
+        for stranger in await panel.recovery.look()
+    ]
 
 
 def _finding(severity: str, code: str, text: Message, fix: Message | None = None) -> FindingShape:

@@ -28,15 +28,21 @@ class Pasted:
     """What was translated, left out or kept apart, and why."""
     names: tuple[str, ...] = ()
     """The tiers in the text, where it holds several."""
-    found: bool = True
-    """Whether there is any call of llama-server in it."""
+    problem: Message | None = None
+    """Why there is nothing to be taken over: it holds no call of llama-server. The profile is the draft as it was."""
+
+    @property
+    def found(self) -> bool:
+        """Return whether there is any call of llama-server in it."""
+        return self.problem is None
 
 
 def read_pasted(text: str, tune: Tune, role: str, *, keep: bool = False, which: int = 0) -> Pasted:
     """Return what `text`, a command line or a file that was exported, would make of the draft of `role`.
 
-    With `keep`, settings that it does not name stay as they are; the model file stays whenever it names none. `which`
-    picks one of several tiers. Nothing is read from disk.
+    Where it holds no call of llama-server, the draft comes back as it is, with the problem. With `keep`, settings that
+    it does not name stay as they are; the model file stays whenever it names none. `which` picks one of several tiers.
+    Nothing is read from disk.
 
     Raises:
         ExportError: a configuration that cannot be read; it names the line.
@@ -45,8 +51,13 @@ def read_pasted(text: str, tune: Tune, role: str, *, keep: bool = False, which: 
     draft, tier = tune.draft(role), tune.tier(role)
     read = read_back(text, tune.models_dir) if text.strip() else ()
     imported = read[min(max(which, 0), len(read) - 1)] if read else Imported()
+    names = tuple(one.alias or str(number) for number, one in enumerate(read, 1)) if len(read) > 1 else ()
+    if not imported.is_call:
+        problem = _no_call(imported)
+        return Pasted(draft, notes=(problem,) if text.strip() else (), names=names, problem=problem)
     if not (imported.values or imported.extra_arguments or imported.environment):
-        return Pasted(draft, notes=imported.notes, found=False)
+        problem = msg("This call of llama-server sets nothing that the panel keeps.")
+        return Pasted(draft, notes=imported.notes, names=names, problem=problem)
     profile = imported.profile(role)
     notes = list(imported.notes)
     if keep:
@@ -68,8 +79,17 @@ def read_pasted(text: str, tune: Tune, role: str, *, keep: bool = False, which: 
                 own=tier.port,
             )
         )
-    names = tuple(one.alias or str(number) for number, one in enumerate(read, 1)) if len(read) > 1 else ()
     return Pasted(profile, changes_between(draft, profile), tuple(dict.fromkeys(notes)), names)
+
+
+def _no_call(imported: Imported) -> Message:
+    if imported.program is None or not (imported.values or imported.extra_arguments):
+        return msg("There is no llama-server command in this text. Paste a call of llama-server, or its flags alone.")
+    return msg(
+        "There is no llama-server command in this text: {program} is another program, with flags of its own. Paste a "
+        "call of llama-server, or its flags alone.",
+        program=imported.program,
+    )
 
 
 def export_text(tune: Tune, roles: Sequence[str], form: ExportFormat) -> Exported:
@@ -91,8 +111,11 @@ def write_export(path: Path, text: str, form: ExportFormat) -> None:
     """Write an exported file; a shell script may be run by its owner. Blocks on the disk.
 
     Raises:
-        OSError: it cannot be written; a file that was there is untouched.
+        OSError: it cannot be written, and names `path`; a file that was there is untouched.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        path.write_bytes(text.encode("utf-8"))  # a pipe or a device, such as /dev/stdout: there is nothing to replace
+        return
     write_whole(path, text.encode("utf-8"))
     if form is ExportFormat.SH:
         path.chmod(path.stat().st_mode | stat.S_IXUSR)

@@ -11,6 +11,7 @@ from variet_gui.catalog.tiers import LaunchProfile
 from variet_gui.events import ParameterValue
 from variet_gui.forecast.calibration import UNCALIBRATED, Calibration
 from variet_gui.forecast.fixes import Fix, fixes_for
+from variet_gui.forecast.speed import SpeedEstimate
 from variet_gui.forecast.values import Device, Forecast
 from variet_gui.forecast.vram import forecast
 from variet_gui.gguf.header import GgufHeader
@@ -66,6 +67,61 @@ class FixShape(BaseModel):
     """On the device that is then the tightest."""
 
 
+class ExactDeviceShape(BaseModel):
+    """One device as llama-server itself counted it, beside our forecast counted the same way. MiB."""
+
+    name: str
+    weights_mib: float
+    context_mib: float
+    compute_mib: float
+    total_mib: float
+    forecast_mib: float | None
+    """The same three together by the forecast; null: not known."""
+    difference_mib: float | None
+    """By how much llama-server's figure is larger."""
+
+
+class ExactShape(BaseModel):
+    """`variet forecast --exact`: what llama-server itself said, without loading anything."""
+
+    build: int | None
+    devices: list[ExactDeviceShape]
+    """GPUs and RPC devices; projector, and what CUDA takes for itself, are not in these figures."""
+    host: ExactDeviceShape | None
+    """The computer's own memory."""
+    agrees: bool
+    """Every difference is smaller than what the figures were rounded to."""
+    seconds: float
+    """How long it took to ask."""
+    notes: list[str]
+    """What these figures leave out."""
+
+
+class SpeedDeviceShape(BaseModel):
+    """The part of one device in one token, before anything was learned."""
+
+    name: str
+    """llama.cpp's name; "CPU" for the computer's own memory."""
+    read_mib: float
+    """Weights, caches and states that a token makes it read."""
+    ms: float
+
+
+class SpeedShape(BaseModel):
+    """How fast an answer will likely be written: an estimate, never a measured figure. Tokens per second."""
+
+    low_tps: float
+    likely_tps: float
+    high_tps: float
+    basis: str
+    """What the estimate was made of."""
+    depth_tokens: int
+    """So much of the context is taken to be in use."""
+    measurements: int
+    """How many of this computer's own measurements went into it."""
+    devices: list[SpeedDeviceShape]
+
+
 class ForecastShape(BaseModel):
     """`variet forecast`."""
 
@@ -81,6 +137,19 @@ class ForecastShape(BaseModel):
     reasons: list[str]
     """Why something is not known."""
     notes: list[str]
+    role: str | None = None
+    """The tier; null: a file was named instead."""
+    summary: str | None = None
+    """One line for people."""
+    source: str | None = None
+    """Where the capacities come from."""
+    simulated: bool = False
+    """The cards do not exist (--demo)."""
+    exact: ExactShape | None = None
+    """With --exact; else null."""
+    speed: SpeedShape | None = None
+    """Null: it cannot be estimated, see `speed_reasons`."""
+    speed_reasons: list[str] = []
 
 
 def forecast_for(
@@ -172,6 +241,22 @@ def shape_of(result: Forecast, fixes: Sequence[Fix] = ()) -> ForecastShape:
         build=result.build,
         reasons=[str(reason) for reason in result.reasons],
         notes=[str(note) for note in result.notes],
+    )
+
+
+def speed_shape(speed: SpeedEstimate) -> SpeedShape:
+    """Return an estimate as JSON; texts in the current language."""
+    return SpeedShape(
+        low_tps=round(speed.low_tps, 2),
+        likely_tps=round(speed.likely_tps, 2),
+        high_tps=round(speed.high_tps, 2),
+        basis=str(speed.basis),
+        depth_tokens=speed.depth_tokens,
+        measurements=speed.measurements,
+        devices=[
+            SpeedDeviceShape(name=device.name, read_mib=round(device.read_mib, 2), ms=round(device.ms, 3))
+            for device in speed.devices
+        ],
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import logging
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping
@@ -56,7 +58,7 @@ def find_paths(config: Path | None, data_dir: Path | None, demo: bool, environ: 
 
     Raises:
         CatalogMissing: `config` does not exist.
-        OSError: a folder cannot be made; the message names it.
+        OSError: a folder cannot be made, or the demo's projector not be put there; the message names it.
     """
     folder = data_dir or Path(platformdirs.user_data_dir(f"{APP_NAME}-demo" if demo else APP_NAME, appauthor=False))
     folder = folder.expanduser().absolute()
@@ -76,7 +78,31 @@ def find_paths(config: Path | None, data_dir: Path | None, demo: bool, environ: 
     paths = Paths(catalog, assets.config_template(template), folder, models)
     for needed in (paths.data_dir, paths.logs_dir, paths.cache_dir):
         needed.mkdir(parents=True, exist_ok=True)
+    if demo:
+        _bring_projector(models)
     return paths
+
+
+def _bring_projector(models: Path) -> None:
+    """Put the shipped projector where the demo's catalog looks for it; a checkout has it there.
+
+    A copy and no link: it must outlive the program's next version, and not every file system has links.
+
+    Raises:
+        OSError: the folder cannot be written, or the installation is incomplete.
+    """
+    shipped = assets.demo_projector()
+    wanted = models / "demo" / shipped.name
+    # By content: another version's file has the same size.
+    if wanted.exists() and (wanted.samefile(shipped) or filecmp.cmp(wanted, shipped, shallow=False)):
+        return
+    wanted.parent.mkdir(parents=True, exist_ok=True)
+    part = wanted.with_suffix(f".{os.getpid()}.part")
+    try:
+        shutil.copyfile(shipped, part)
+        part.replace(wanted)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 class CatalogMissing(Exception):  # noqa: N818 - what is the case, in the words of an event

@@ -11,8 +11,10 @@ from variet_gui.catalog.exporting import Exported, ExportFormat
 from variet_gui.catalog.parameters import PARAMETERS
 from variet_gui.chat.conversation import ChatMessage
 from variet_gui.events import Failure, ServerState, Timings
-from variet_gui.panel.borrow import runs_elsewhere
+from variet_gui.panel.borrow import state_elsewhere
 from variet_gui.panel.exchange import Pasted
+from variet_gui.panel.outlook import Outlook
+from variet_gui.panel.outlook_text import tightest
 from variet_gui.panel.panel import Panel
 from variet_gui.panel.shapes import (
     ChangeShape,
@@ -20,6 +22,7 @@ from variet_gui.panel.shapes import (
     CommandShape,
     ErrorShape,
     ExportShape,
+    FitShape,
     ImportShape,
     StartShape,
     TierRow,
@@ -37,6 +40,9 @@ async def tiers(panel: Panel) -> TiersShape:
     rows = []
     # All at once: a port that is held and silent takes its two seconds.
     states = await asyncio.gather(*(_state(panel, role) for role in catalog.roles))
+    for role in catalog.roles:  # one after the other: most have the same engine, which is asked once
+        await panel.run.find_engine(role)
+    await panel.outlook.look(*(panel.tune.draft(role) for role in catalog.roles))
     for tier, state in zip(catalog.tiers, states, strict=True):
         last = tier.latest_figure
         profile = panel.tune.draft(tier.role)
@@ -47,7 +53,7 @@ async def tiers(panel: Panel) -> TiersShape:
                 quantisation=tier.quantisation,
                 state=state,
                 port=tier.port,
-                url=f"http://127.0.0.1:{tier.port}/v1",
+                url=f"{panel.api_of(tier).base_url}/v1",
                 vision=profile.get("mmproj") is not None,
                 target_tps=tier.acceptance.min_tps,
                 vram_limit_mib=tier.acceptance.vram_limit_mib,
@@ -55,16 +61,28 @@ async def tiers(panel: Panel) -> TiersShape:
                 last_measured=last.measured if last else None,
                 has_fingerprint=bool(last and last.fingerprint),
                 not_recorded=[row.key for row in PARAMETERS if row.essential and profile.get(row.key) is None],
+                fit=_fit(panel.outlook.of(tier.role)),
             )
         )
     return TiersShape(catalog=str(panel.paths.catalog), demo=panel.options.demo, tiers=rows)
+
+
+def _fit(outlook: Outlook) -> FitShape:
+    worst = tightest(outlook.devices)
+    spare = worst.forecast.spare_mib if worst is not None else None
+    return FitShape(
+        verdict=outlook.verdict.value,
+        free_mib=None if spare is None else round(spare, 2),
+        device=worst.forecast.name if worst is not None else None,
+        summary=str(outlook.summary),
+    )
 
 
 async def _state(panel: Panel, role: str) -> str:
     status = panel.fleet.server(role).status
     if status.state is not ServerState.STOPPED:
         return str(status.state.value)
-    return "ready" if await runs_elsewhere(panel, role) else "stopped"
+    return str((await state_elsewhere(panel, role)).value)
 
 
 def command(panel: Panel, role: str, built: Command) -> CommandShape:

@@ -16,6 +16,18 @@ class _Shape(BaseModel):
     schema_version: int = Field(JSON_SCHEMA, alias="schema")
 
 
+class FitShape(BaseModel):
+    """Whether a tier would fit, by its forecast alone; `variet forecast ROLE` says more."""
+
+    verdict: Literal["fits", "tight", "does_not_fit", "unknown"]
+    free_mib: float | None
+    """On the device with the least left; negative where it does not fit."""
+    device: str | None
+    """That device, by llama.cpp's name."""
+    summary: str
+    """One line for people."""
+
+
 class TierRow(BaseModel):
     """One tier of `variet tiers`."""
 
@@ -36,6 +48,7 @@ class TierRow(BaseModel):
     """False: the figure is history and never a PASS."""
     not_recorded: list[str]
     """Essential parameters that the catalog does not tell."""
+    fit: FitShape | None = None
 
 
 class TiersShape(_Shape):
@@ -72,6 +85,32 @@ class StartShape(_Shape):
     build: str | None
     load_seconds: float | None
     log: str | None
+
+
+class StoppedShape(BaseModel):
+    """One server that was ended."""
+
+    role: str
+    pid: int
+    seconds: float
+    """From the request to the closed port."""
+
+
+class StopShape(_Shape):
+    """`variet stop`: the servers that were ended; those that did not run are left out."""
+
+    stopped: list[StoppedShape]
+
+
+class KeyShape(_Shape):
+    """`variet key`: where the key of a tier is, and the key itself when it was made just now."""
+
+    role: str
+    file: str
+    key: str | None
+    """None: there was one already, and it is not shown again."""
+    open_to_the_network: bool
+    """Whether the tier listens beyond this computer; else the key is not used."""
 
 
 class TimingsShape(BaseModel):

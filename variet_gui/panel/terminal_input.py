@@ -65,14 +65,14 @@ def pasted(panel: Panel, role: str, options: argparse.Namespace) -> Pasted:
     """
     text = _text_to_import(options)
     found = read_pasted(text, panel.tune, role)
-    if not found.found:
-        raise UsageError(msg("There is no llama-server command in this text."))
-    if not found.names:
-        return found
-    if role not in found.names:
+    if found.names and role not in found.names:
         names = ", ".join(found.names)
         raise UsageError(msg("The text holds several tiers, and none is {role}: {roles}.", role=role, roles=names))
-    return read_pasted(text, panel.tune, role, which=found.names.index(role))
+    if found.names:
+        found = read_pasted(text, panel.tune, role, which=found.names.index(role))
+    if found.problem is not None:
+        raise UsageError(found.problem)
+    return found
 
 
 def _text_to_import(options: argparse.Namespace) -> str:

@@ -44,8 +44,15 @@ def _parser(commands: Mapping[str, Callable[..., Any]]) -> argparse.ArgumentPars
 
     add("tiers", tr("list the tiers with their states and figures"))
     _with_role(add("command", tr("print the exact command that starts a tier")))
+    _forecast(add("forecast", tr("say what a start takes on every device, before it is started")))
     start = _with_role(add("start", tr("start a tier and supervise it until Ctrl-C")))
     start.add_argument("--verbose", action="store_true", help=tr("print the server's own log as well"))
+    stop = add("stop", tr("end tiers that an earlier panel left running"))
+    stop.add_argument("role", nargs="*", metavar="ROLE", help=tr("the tier, as `variet tiers` lists it"))
+    stop.add_argument("--all", action="store_true", help=tr("every tier"))
+    key = add("key", tr("make the API key of a tier that other computers may use, and show it this once"))
+    key.add_argument("role", metavar="ROLE", help=tr("the tier, as `variet tiers` lists it"))
+    key.add_argument("--renew", action="store_true", help=tr("replace the key that there is"))
     chat = _with_role(add("chat", tr("ask a tier one question; it is started for that if it does not run")))
     chat.add_argument("prompt", metavar="PROMPT")
     chat.add_argument(
@@ -76,10 +83,26 @@ def _common() -> _Parser:
 
 def _with_role(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     command.add_argument("role", metavar="ROLE", help=tr("the tier, as `variet tiers` lists it"))
+    return _with_settings(command)
+
+
+def _with_settings(command: argparse.ArgumentParser) -> argparse.ArgumentParser:
     command.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help=tr("a launch parameter for this once")
     )
     return command
+
+
+def _forecast(command: argparse.ArgumentParser) -> None:
+    command.add_argument("role", nargs="?", metavar="ROLE", help=tr("the tier, as `variet tiers` lists it"))
+    command.add_argument("--model", type=Path, metavar="FILE", help=tr("a model file instead of a tier"))
+    command.add_argument("--mmproj", type=Path, metavar="FILE", help=tr("its projector"))
+    _with_settings(command)
+    command.add_argument(
+        "--gpu", metavar="MIB[,MIB...]", help=tr("cards of these capacities with nothing else on them, not those here")
+    )
+    command.add_argument("--build", type=int, metavar="N", help=tr("as this build of llama-server would do it"))
+    command.add_argument("--exact", action="store_true", help=tr("ask llama-server itself as well; it loads nothing"))
 
 
 def _import(command: argparse.ArgumentParser) -> None:

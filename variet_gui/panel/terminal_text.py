@@ -7,14 +7,16 @@ import unicodedata
 from collections.abc import Sequence
 
 from variet_gui.catalog.command import shell_text
-from variet_gui.events import Failure, ServerState, ServerStatus
+from variet_gui.events import Failure, NoticeRaised, ServerState, ServerStatus
 from variet_gui.i18n import Message, msg, ntr, tr
 from variet_gui.panel.shapes import (
     CommandShape,
     DoctorShape,
     ErrorShape,
     ImportShape,
+    KeyShape,
     StartShape,
+    StopShape,
     TiersShape,
     TimingsShape,
 )
@@ -36,7 +38,7 @@ _MARKS = {"ok": "✓", "info": "·", "warning": "▲", "error": "✕"}
 
 def tiers(shape: TiersShape) -> str:
     """Return the tiers as a table."""
-    rows = [[tr("tier"), tr("state"), tr("model"), tr("t/s"), tr("target"), tr("URL")]]
+    rows = [[tr("tier"), tr("state"), tr("model"), tr("fit"), tr("t/s"), tr("target"), tr("URL")]]
     for tier in shape.tiers:
         last = tr("not recorded") if tier.last_tps is None else f"{tier.last_tps:g}"
         if tier.last_tps is not None and not tier.has_fingerprint:
@@ -44,8 +46,9 @@ def tiers(shape: TiersShape) -> str:
         target = "-" if tier.target_tps is None else f"≥ {tier.target_tps:g}"
         model = f"{tier.model_name} {tier.quantisation or ''}".strip()
         state = str(STATE_WORDS[ServerState(tier.state)])
-        rows.append([tier.role, state, model, last, target, tier.url])
-    return f"{_table(rows)}\n{shape.catalog}"
+        fit = tier.fit.summary if tier.fit is not None else "?"
+        rows.append([tier.role, state, model, fit, last, target, tier.url])
+    return f"{table(rows)}\n{shape.catalog}"
 
 
 def command(shape: CommandShape) -> str:
@@ -70,6 +73,33 @@ def start(shape: StartShape) -> str:
     )
 
 
+def stop(shape: StopShape) -> str:
+    """Return what was ended."""
+    if not shape.stopped:
+        return tr("Nothing was left running.")
+    return "\n".join(
+        tr("{role} stopped after {seconds} s (pid {pid}).", role=one.role, seconds=f"{one.seconds:.1f}", pid=one.pid)
+        for one in shape.stopped
+    )
+
+
+def key(shape: KeyShape) -> str:
+    """Return the key, the only time that it is shown, or where it is kept."""
+    lines = [
+        tr("{role} has a key already. It is in {file}; --renew makes a new one.", role=shape.role, file=shape.file)
+        if shape.key is None
+        else shape.key
+    ]
+    if not shape.open_to_the_network:
+        lines.append(
+            tr(
+                '{role} serves this computer alone and asks for no key. "listen": "0.0.0.0" in the catalog opens it.',
+                role=shape.role,
+            )
+        )
+    return "\n".join(lines)
+
+
 def state(status: ServerStatus) -> str:
     """Return one line for a change of state."""
     word = str(STATE_WORDS[status.state])
@@ -84,6 +114,13 @@ def failure(value: Failure) -> str:
     lines += [f"  - {fix.text}" for fix in value.fixes]
     lines += [f"  | {line}" for line in value.evidence]
     return "\n".join(lines)
+
+
+def notice(event: NoticeRaised) -> str:
+    """Return a notice with what can be done about it."""
+    lines = [f"{_MARKS[event.severity.value]} {event.text}"]
+    lines += [f"    {line}" for line in event.details.splitlines()]
+    return "\n".join([*lines, *(f"    → {fix.text}" for fix in event.fixes)])
 
 
 def imported(shape: ImportShape) -> str:
@@ -140,7 +177,8 @@ def timings(shape: TimingsShape) -> str:
     return " · ".join(parts)
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows of cells in columns."""
     widths = [max(_columns(row[column]) for row in rows) for column in range(len(rows[0]))]
     return "\n".join(
         "  ".join(cell + " " * (width - _columns(cell)) for cell, width in zip(row, widths, strict=True)).rstrip()

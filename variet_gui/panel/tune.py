@@ -20,24 +20,19 @@ from variet_gui.catalog.store import CatalogChangedOutside, CatalogError, Catalo
 from variet_gui.catalog.tiers import Catalog, LaunchProfile, Tier
 from variet_gui.events import EventStream, ParameterValue
 from variet_gui.gguf.header import GgufError
-from variet_gui.i18n import Message, msg
+from variet_gui.i18n import Message
+from variet_gui.panel.free_settings import ENVIRONMENT, EXTRA_ARGUMENTS, FreeSettings
 from variet_gui.panel.history import History
+from variet_gui.panel.keys import Keys
 from variet_gui.panel.model_facts import ModelFacts, read_facts
 from variet_gui.panel.outside import Outside
+from variet_gui.panel.tier_options import PortTaken, TierOptions
 from variet_gui.panel.variants import Variants
 from variet_gui.panel.workspace import Workspace
 
 __all__ = ["ModelFacts", "PortTaken", "Tune"]
 
 log = logging.getLogger(__name__)
-
-
-class PortTaken(Exception):  # noqa: N818 - what is the case, as everywhere in this house
-    """A port that cannot be this tier's; `message` says whose it is."""
-
-    def __init__(self, message: Message) -> None:
-        super().__init__(message.english)
-        self.message = message
 
 
 class Tune:
@@ -57,6 +52,9 @@ class Tune:
         self.variants = Variants(self._workspace)
         self.history = History(self._workspace)
         self.outside = Outside(self._workspace)
+        self.free = FreeSettings(self._workspace, lambda: self.models_dir)
+        self.keys = Keys((data_dir or models_dir) / "keys")
+        self.options = TierOptions(self._workspace, self.keys)
         self._capabilities: dict[str, Capabilities] = {}
         self._programs: dict[str, tuple[str, ...]] = {}
         self._facts: dict[str, ModelFacts] = {}
@@ -142,6 +140,19 @@ class Tune:
         with self._lock:
             return self._workspace.put(self.draft(role).with_value(key, normal), key=key, gesture=gesture)
 
+    def edit_together(self, role: str, values: Mapping[str, ParameterValue | None]) -> LaunchProfile:
+        """Set (or with None unset) several parameters of the draft as one step for undo.
+
+        Raises:
+            ParameterError: a value is not allowed; the draft is as before.
+        """
+        normal = {key: None if value is None else check(parameter(key), value) for key, value in values.items()}
+        with self._lock:
+            profile = self.draft(role)
+            for key, value in normal.items():
+                profile = profile.with_value(key, value)
+            return self._workspace.put(profile)
+
     def replace(self, profile: LaunchProfile) -> tuple[Message, ...]:
         """Make a whole profile the draft of its role, such as an imported one. Returns what could not be taken over."""
         usable, problems = usable_profile(profile)
@@ -149,7 +160,9 @@ class Tune:
         return problems
 
     def revert(self, role: str, key: str | None = None) -> LaunchProfile:
-        """Take back one edit, or with no key all of them. Undo brings them again."""
+        """Take back one edit ("extra_arguments" and "environment" as well), or with no key all. Undo has them."""
+        if key in (EXTRA_ARGUMENTS, ENVIRONMENT):
+            return self.free.revert(role, key)
         with self._lock:
             saved = self.saved(role)
             return self._workspace.put(saved if key is None else self.draft(role).with_value(key, saved.get(key)))
@@ -211,12 +224,7 @@ class Tune:
             PortTaken: another tier of the catalog has it.
             CatalogError, OSError: as `save`.
         """
-        for other in self.catalog.tiers if self.catalog else ():
-            if other.port == port and other.role != role:
-                raise PortTaken(
-                    msg("Port {port} belongs to {role}; every tier has its own.", port=port, role=other.role)
-                )
-        await self._workspace.change_tier(role, port=port)
+        await self.options.set_port(role, port)
 
     # -------------------------------------------------------------------------------------------------- the command
 
@@ -249,6 +257,8 @@ class Tune:
             port=tier.port,
             alias=role,
             models_dir=self.models_dir,
+            host=tier.listen,
+            api_key_file=self.keys.path(role) if tier.is_open_to_the_network else None,
         )
 
     # --------------------------------------------------------------------------------------------------- the model

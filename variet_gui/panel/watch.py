@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 
-from variet_gui.client.api import Http, LlamaApi
+from variet_gui.client.api import LlamaApi
 from variet_gui.events import Event, EventStream, GpusSampled, ServerStatus
 from variet_gui.telemetry.gpu import GpuSampler
 from variet_gui.telemetry.host import HostSampler
@@ -23,16 +23,14 @@ class Watch:
     def __init__(
         self,
         events: EventStream,
-        http: Http,
+        api: Callable[[str], LlamaApi],
         statuses: Callable[[], Iterable[ServerStatus]],
         on_busy: Callable[[str, bool], None],
     ) -> None:
         self._events = events
         self._statuses = statuses
         self.store = MetricStore()
-        self.meter = TokenMeter(
-            events, statuses, api_for=lambda status: LlamaApi(http, f"http://127.0.0.1:{status.port}"), on_busy=on_busy
-        )
+        self.meter = TokenMeter(events, statuses, api_for=lambda status: api(status.base_url or ""), on_busy=on_busy)
         self.gpus: GpusSampled | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._unfollow: list[Callable[[], None]] = []

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from variet_gui.events import EventStream, GpuSample, GpusSampled
+from variet_gui.events import EventStream, GpuProcess, GpuSample, GpusSampled
 from variet_gui.helpers import Helper, helper_command
 from variet_gui.i18n import Message, msg
 from variet_gui.telemetry.gpu_sampler import CODE_NO_BINDING, CODE_NO_GPU, EXIT_FRESH_PROCESS
@@ -141,11 +141,19 @@ class GpuSampler:
 
 
 def _sample(figures: Mapping[str, Any]) -> GpuSample:
+    processes = figures.get("processes")
     for name, value in figures.items():
+        if name == "processes":
+            continue
         expected = str if name in _TEXT_FIELDS else (int, float)
         if name not in _FIELDS or not (value is None or isinstance(value, expected)):
             raise ValueError(name)
-    return GpuSample(**{"memory_used_mib": None, "memory_total_mib": None, **figures})
+    held = None if processes is None else tuple(GpuProcess(int(pid), _mib(mib)) for pid, mib in processes)
+    return GpuSample(**{"memory_used_mib": None, "memory_total_mib": None, **figures, "processes": held})
+
+
+def _mib(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _explain(problem: Mapping[str, Any]) -> Message:

@@ -21,10 +21,10 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from variet_gui.telemetry.nvml_readings import METRICS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    _Reader = Callable[[Any, Any], dict[str, float]]
 
 EXIT_FRESH_PROCESS = 75
 """The loaded library no longer fits the driver; only a new process can load the new one."""
@@ -42,48 +42,6 @@ _LOST = frozenset({1, 9, 15, 16, 18, 28})
 _UNKNOWN = 999
 _NEVER = frozenset({2, 3, 4, 13, 25, 26})
 """Invalid argument, not supported, no permission, function not found, version mismatch, deprecated: will not change."""
-_NOT_AVAILABLE = frozenset({0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF})
-"""What some drivers return for a figure they do not have, with a result of "success"."""
-_MIB = 1024 * 1024
-
-
-def _memory(nvml: Any, handle: Any) -> dict[str, float]:
-    # Version 1 of this call on purpose: used + free = total on every driver, and free is what decides whether a model
-    # fits. Version 2 (nvidia-smi) reports what the driver reserved for itself apart.
-    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-    if memory.total in _NOT_AVAILABLE or memory.used in _NOT_AVAILABLE or not memory.total:
-        return {}
-    return {"memory_used_mib": round(memory.used / _MIB, 2), "memory_total_mib": round(memory.total / _MIB, 2)}
-
-
-def _utilisation(nvml: Any, handle: Any) -> dict[str, float]:
-    percent = nvml.nvmlDeviceGetUtilizationRates(handle).gpu
-    return {} if percent in _NOT_AVAILABLE else {"utilisation_percent": percent}
-
-
-def _number(field: str, function: str, *arguments: int, divisor: int = 1) -> _Reader:
-    def read(nvml: Any, handle: Any) -> dict[str, float]:
-        raw = getattr(nvml, function)(handle, *arguments)
-        if raw in _NOT_AVAILABLE:
-            return {}
-        return {field: raw if divisor == 1 else round(raw / divisor, 2)}
-
-    return read
-
-
-_METRICS: tuple[tuple[str, float, _Reader], ...] = (
-    # name, seconds between two readings (0: every tick; the last value stands in between), how it is read
-    ("memory", 0, _memory),
-    ("utilisation", 0, _utilisation),
-    ("temperature", 1, _number("temperature_c", "nvmlDeviceGetTemperature", 0)),  # 0: NVML_TEMPERATURE_GPU
-    ("power", 1, _number("power_w", "nvmlDeviceGetPowerUsage", divisor=1000)),  # mW
-    ("generation", 5, _number("pcie_generation", "nvmlDeviceGetCurrPcieLinkGeneration")),
-    ("width", 5, _number("pcie_width", "nvmlDeviceGetCurrPcieLinkWidth")),
-    ("generation_max", 5, _number("pcie_generation_max", "nvmlDeviceGetMaxPcieLinkGeneration")),
-    ("width_max", 5, _number("pcie_width_max", "nvmlDeviceGetMaxPcieLinkWidth")),
-    # Blocks for 20 ms, over which the driver counts bytes. 1: NVML_PCIE_UTIL_RX_BYTES; KB/s
-    ("receive", 4, _number("pcie_receive_mib_s", "nvmlDeviceGetPcieThroughput", 1, divisor=1024)),
-)
 
 
 class _CardLostError(Exception):
@@ -99,7 +57,7 @@ class _Card:
         self.index = index
         self.handle = handle
         self.identity = identity
-        self._figures: dict[str, dict[str, float]] = {}
+        self._figures: dict[str, dict[str, Any]] = {}
         self._never: set[str] = set()
 
     def sample(self, nvml: Any, tick: int, interval_s: float) -> dict[str, Any]:
@@ -108,7 +66,7 @@ class _Card:
         Raises:
             _CardLostError: the card or the driver is gone.
         """
-        for name, period_s, read in _METRICS:
+        for name, period_s, read in METRICS:
             every = max(1, round(period_s / interval_s))
             # Cards take turns in the slow calls, so that no single tick bears all of them.
             if name in self._never or (name in self._figures and (tick + self.index) % every):

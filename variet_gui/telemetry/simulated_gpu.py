@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from variet_gui.events import EventStream, GpuSample, GpusSampled, ServerState, ServerStatus
+from variet_gui.events import EventStream, GpuProcess, GpuSample, GpusSampled, ServerState, ServerStatus
 
 
 class SimulatedGpus:
@@ -42,9 +42,12 @@ class SimulatedGpus:
     def sample(self) -> GpusSampled:
         """Publish one round now, and return it."""
         used = [0.0] * len(self._capacities)
+        holders: list[list[GpuProcess]] = [[] for _ in self._capacities]
         for status in self._statuses():
             for index, mib in enumerate(self._held_by(status)):
                 used[index] += mib
+                if mib and status.pid is not None:
+                    holders[index].append(GpuProcess(status.pid, round(mib, 2)))
         samples = tuple(
             GpuSample(
                 index=index,
@@ -52,6 +55,7 @@ class SimulatedGpus:
                 # Stand-in cards cannot refuse an allocation; a full one is full.
                 memory_used_mib=round(min(mib, capacity), 2),
                 memory_total_mib=float(capacity),
+                processes=tuple(holders[index]),
                 simulated=True,
             )
             for index, (mib, capacity) in enumerate(zip(used, self._capacities, strict=True))

@@ -14,7 +14,6 @@ from PySide6.QtCore import QObject, Signal
 
 from variet_gui.catalog.parameters import ParameterError
 from variet_gui.catalog.store import CatalogChangedOutside
-from variet_gui.engine.launch import StartFailed
 from variet_gui.events import (
     AnswerChanged,
     CatalogChanged,
@@ -25,6 +24,7 @@ from variet_gui.events import (
     LogAppended,
     MarkAdded,
     NoticeRaised,
+    OutlookChanged,
     ParameterValue,
     ServerStateChanged,
     ServerStatus,
@@ -32,14 +32,14 @@ from variet_gui.events import (
 )
 from variet_gui.i18n import Message
 from variet_gui.panel.panel import Panel
-from variet_gui.ui.core_calls import CoreCalls
+from variet_gui.ui.bridge_runs import RunCalls
 from variet_gui.ui.core_thread import CoreThread
 from variet_gui.ui.log_gatherer import LogGatherer
 
 log = logging.getLogger(__name__)
 
 
-class Bridge(CoreCalls):
+class Bridge(RunCalls):
     """Lives in the GUI thread. Signals are emitted there and nowhere else."""
 
     server_changed = Signal(object)
@@ -51,6 +51,8 @@ class Bridge(CoreCalls):
     catalog_file_changed = Signal()
     """Somebody else wrote the catalog file; `panel.tune.outside.change` says what differs."""
     draft_changed = Signal(str)
+    outlook_changed = Signal(object, object)
+    """(`panel.outlook.Outlook`, `Together`) of a tier's draft as it is now, by whoever asked for them."""
     answer_changed = Signal(str, str)
     opened = Signal()
     closed = Signal()
@@ -93,31 +95,6 @@ class Bridge(CoreCalls):
         return self.panel.watch.gpus
 
     # ---------------------------------------------------------------------------------- what an operator does
-
-    def start(self, role: str) -> None:
-        """Start the tier with what the sliders show."""
-        self.call(self.panel.run.start(role), failed=self._ignore_start_failure)
-
-    def start_on_cpu(self, role: str) -> None:
-        """Start the tier on the embedded engine, as the operator chose in so many words."""
-        self.panel.run.allow_cpu(role)
-        self.start(role)
-
-    def start_with_present_gpus(self, role: str) -> None:
-        """Start the tier with fewer GPUs than it expects, as the operator chose, this once."""
-        self.call(self.panel.run.start(role, fewer_gpus_will_do=True), failed=self._ignore_start_failure)
-
-    def stop(self, role: str) -> None:
-        """Stop the tier or cancel its start."""
-        self.call(self.panel.run.stop(role))
-
-    def restart(self, role: str) -> None:
-        """Stop the tier and start it with what the sliders show."""
-        self.call(self.panel.run.restart(role), failed=self._ignore_start_failure)
-
-    def stop_all(self) -> None:
-        """Stop every tier."""
-        self.call(self.panel.run.stop_all())
 
     def edit(self, role: str, key: str, value: ParameterValue | None, gesture: object | None = None) -> Message | None:
         """Change one parameter of the draft; returns why not, when the value is not allowed.
@@ -236,6 +213,11 @@ class Bridge(CoreCalls):
                     self.draft_changed.emit(role)
             case CatalogFileChanged():
                 self.catalog_file_changed.emit()
+            case OutlookChanged(role=role):
+                catalog = self.panel.tune.catalog
+                for changed in catalog.roles if catalog else ():
+                    if role in (None, changed):
+                        self.draft_changed.emit(changed)
             case NoticeRaised():
                 self.notice_raised.emit(event)
             case AnswerChanged(conversation_id=conversation, message_id=message):
@@ -245,6 +227,7 @@ class Bridge(CoreCalls):
 
     def _on_opened(self) -> None:
         self.find_engines()
+        self.call(self.panel.resume())
         self.opened.emit()
 
     def find_engines(self) -> None:
@@ -262,11 +245,6 @@ class Bridge(CoreCalls):
     def _on_close_failed(self, error: BaseException) -> None:
         log.error("closing the panel failed", exc_info=error)
         self._on_closed()
-
-    def _ignore_start_failure(self, error: BaseException) -> None:
-        # The tier's card tells a failed start; anything else is news.
-        if not isinstance(error, StartFailed):
-            self.show_error(error)
 
     def show_save_error(self, error: BaseException) -> None:
         """Tell of a Save that failed: by the banner where another program wrote the file, else in a notice."""

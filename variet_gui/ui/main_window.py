@@ -6,19 +6,24 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import shiboken6
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QCloseEvent, QGuiApplication, QShowEvent
 from PySide6.QtWidgets import QApplication, QMainWindow, QWidget
 
 from variet_gui.catalog.tiers import Tier
-from variet_gui.chat.conversation import StreamState
 from variet_gui.events import Fix, GpusSampled, HostSampled, ServerStatus
 from variet_gui.i18n import tr
 from variet_gui.ui import actions, icons, theme
+from variet_gui.ui.card_speeds import CardSpeeds
+from variet_gui.ui.fix_router import FixRouter
+from variet_gui.ui.found_tools import FoundTools
+from variet_gui.ui.outside_tools import OutsideTools
 from variet_gui.ui.status_text import engine_text, saved_at, short_path
+from variet_gui.ui.switch_tools import SwitchTools
 from variet_gui.ui.widgets import tier_text
 from variet_gui.ui.widgets.closing_veil import ClosingVeil
 from variet_gui.ui.widgets.gpu_meter import gpu_bars
+from variet_gui.ui.widgets.unit_field import UnitField
 from variet_gui.ui.widgets.window_frame import Page, WindowFrame
 
 if TYPE_CHECKING:
@@ -26,7 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MainWindow", "Page"]
 
-SPEED_PERIOD_MS = 500
 _PREFERRED = QSize(1440, 900)
 _SMALLEST = QSize(960, 600)
 _DECORATION = QSize(8, 40)
@@ -54,22 +58,27 @@ class MainWindow(QMainWindow):
         self._pages = tuple(Page(*page) for page in pages)
         self._may_close = False
         self._active: set[str] = set()
+        self._staying: tuple[str, ...] = ()
         title = tr("Variet Control Panel")
         self.setWindowTitle(title)
         self.setWindowIcon(icons.app_icon())
         frame = WindowFrame(title, language, self._pages)
         self.top, self.notices, self.rail = frame.top, frame.notices, frame.rail
+        self.banner = frame.banner
         self.tabs, self.stack, self.status = frame.tabs, frame.stack, frame.status
-        self._subject = frame.subject
+        self._subject, self._order_stops = frame.subject, frame.order_stops
         self.setCentralWidget(frame)
         self.setMinimumSize(_SMALLEST)
         screen = QGuiApplication.primaryScreen()
         self.resize(_PREFERRED.boundedTo(screen.availableSize() - _DECORATION) if screen is not None else _PREFERRED)
         self.top.stop_all.setEnabled(False)
         self.veil = ClosingVeil(frame)
-        self._speeds = QTimer(self)
-        self._speeds.setInterval(SPEED_PERIOD_MS)
-        self._speeds.timeout.connect(self._show_speeds)
+        self.speeds = CardSpeeds(bridge, self.rail, self)
+        self.outside = OutsideTools(bridge, frame.banner, self)
+        self.found = FoundTools(bridge, self)
+        self.switches = SwitchTools(bridge, self.rail, self)
+        self._fixes = FixRouter(bridge, self.found, self._show_log)
+        self.status.elsewhere.clicked.connect(self.found.open_list)
         self._connect()
         self.actions_by_key = actions.install(self, self._handlers())
         self._catalog_changed()
@@ -103,7 +112,7 @@ class MainWindow(QMainWindow):
     def finish_close(self) -> None:
         """Close for good: nothing of ours is left running."""
         self._may_close = True
-        self._speeds.stop()
+        self.speeds.follow(False)
         self.close()
 
     def showEvent(self, event: QShowEvent) -> None:
@@ -118,8 +127,13 @@ class MainWindow(QMainWindow):
             return
         event.ignore()
         if self.veil.isHidden():
-            self.veil.cover(len(self._active))
+            self._staying = self._bridge.panel.staying()
+            self._cover()
             self.closing.emit()
+
+    def _cover(self) -> None:
+        ending = [role for role in self._active if self._bridge.status(role).attached_to is None]
+        self.veil.cover(len(set(ending).difference(self._staying)), self._staying)
 
     # ------------------------------------------------------------------------------------------------ showing
 
@@ -136,6 +150,7 @@ class MainWindow(QMainWindow):
         tune = self._bridge.panel.tune
         catalog = tune.catalog
         self.rail.set_tiers(catalog.tiers if catalog is not None else ())
+        self._order_stops()
         self._subject.setText("")
         for role in catalog.roles if catalog is not None else ():
             self._server_changed(self._bridge.status(role))
@@ -176,12 +191,9 @@ class MainWindow(QMainWindow):
         running = len(self._active)
         self.status.set_running(running)
         self.top.stop_all.setEnabled(running > 0)
-        if running and not self._speeds.isActive():
-            self._speeds.start()
-        elif not running:
-            self._speeds.stop()
+        self.speeds.follow(running > 0)
         if not self.veil.isHidden():
-            self.veil.cover(running)
+            self._cover()
         self._show_gpu_bars()
         if status.role == self.role:
             self._show_engine()
@@ -197,25 +209,8 @@ class MainWindow(QMainWindow):
     def _show_gpu_bars(self) -> None:
         bars = gpu_bars(self._bridge.gpus())
         for card in self.rail.cards.values():
-            card.set_gpus(bars if card.status.state.is_up else [])
-
-    def _show_speeds(self) -> None:
-        store = self._bridge.panel.watch.store
-        for role, card in self.rail.cards.items():
-            speed = store.last(f"{role}.generation_tps") if card.status.state.is_up else None
-            # The last speed that was measured stays: between two answers there is none, and that is not 0.
-            if speed is not None:
-                card.set_speed(speed)
-
-    def _answer_changed(self, conversation_id: str, message_id: str) -> None:
-        """An answer that has ended leaves the speed over all of it on the card."""
-        for role, card in self.rail.cards.items():
-            conversation = self._bridge.panel.converse.conversation(role)
-            message = conversation.message(message_id) if conversation.id == conversation_id else None
-            if message is None or message.state is StreamState.STREAMING or message.timings is None:
-                continue
-            if message.timings.generation_tps is not None:
-                card.set_speed(message.timings.generation_tps)
+            ours = card.status.state.is_up and card.status.attached_to is None
+            card.set_gpus(bars if ours else [])
 
     def _show_engine(self) -> None:
         role = self.role
@@ -227,19 +222,15 @@ class MainWindow(QMainWindow):
     # ------------------------------------------------------------------------------------------------- asking
 
     def _fix(self, role: str, fix: Fix) -> None:
-        for key, value in fix.set_values.items():
-            self._bridge.edit(role, key, value)
-        if fix.action == "show_log":
-            self.rail.select(role)
-            self.show_page("log")
-        elif fix.action == "restart" or (fix.action is None and fix.set_values):
-            self._bridge.restart(role)
-        elif fix.action in ("start_on_cpu", "start_with_present_gpus"):
-            getattr(self._bridge, fix.action)(role)
-        else:
+        if not self._fixes.carry_out(role, fix):
             self.fix_asked.emit(role, fix)
 
+    def _show_log(self, role: str) -> None:
+        self.rail.select(role)
+        self.show_page("log")
+
     def _start(self, role: str) -> None:
+        self._finish_typing()
         self.rail.select(role)  # whoever starts a tier wants to see that one
         self._bridge.start(role)
 
@@ -247,7 +238,18 @@ class MainWindow(QMainWindow):
         if self.role is not None:
             getattr(self._bridge, do)(self.role)
 
+    def _restart(self, role: str) -> None:
+        self._finish_typing()
+        self._bridge.restart(role)
+
+    def _finish_typing(self) -> None:
+        """Take what is being typed on the page: Start uses what the fields show."""
+        focused = QApplication.focusWidget()
+        if isinstance(focused, UnitField) and self.isAncestorOf(focused):
+            focused.finish()
+
     def _toggle_start(self) -> None:
+        self._finish_typing()
         # F5 on a tier that runs must not be an error: it means "with what the sliders show now".
         active = self.role is not None and self._bridge.status(self.role).state.is_active
         self._with_role("restart" if active else "start")
@@ -284,7 +286,7 @@ class MainWindow(QMainWindow):
         self.rail.selected.connect(self._select)
         self.rail.start_asked.connect(self._start)
         self.rail.stop_asked.connect(bridge.stop)
-        self.rail.restart_asked.connect(bridge.restart)
+        self.rail.restart_asked.connect(self._restart)
         self.rail.fix_asked.connect(self._fix)
         self.top.stop_all_asked.connect(bridge.stop_all)
         self.top.language_chosen.connect(self.language_chosen)
@@ -296,4 +298,3 @@ class MainWindow(QMainWindow):
         bridge.draft_changed.connect(self._draft_changed)
         bridge.notice_raised.connect(self.notices.add)
         self.notices.fix_asked.connect(self._fix)
-        bridge.answer_changed.connect(self._answer_changed)

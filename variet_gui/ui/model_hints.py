@@ -57,17 +57,9 @@ class ModelHints(QObject):
         self._bridge.call(asyncio.to_thread(fitting_projectors, *asked), done=found)
 
 
-def known_devices(bridge: Bridge, role: str) -> tuple[Device, ...]:
-    """Return the devices that the tier may use, in llama.cpp's order; nothing where they are not known.
-
-    What the tier's own server said at its last start is exact. Before that the GPUs that are sampled stand for them:
-    the panel sets CUDA_DEVICE_ORDER=PCI_BUS_ID, so that CUDA counts them as the driver does.
-    """
-    report = bridge.panel.run.server(role).report
-    if report.devices:
-        return tuple(Device(each.name, each.description, each.pci_bus_id) for each in report.devices)
-    sampled = bridge.gpus()
-    return tuple(
-        Device(f"CUDA{sample.index}", sample.name, sample.pci_bus_id, sample.simulated)
-        for sample in (sampled.samples if sampled is not None else ())
-    )
+def known_devices(bridge: Bridge, role: str) -> tuple[Device, ...] | None:
+    """Return the devices that the tier may use, by llama.cpp's own names and in its order; None where nobody knows."""
+    seen = bridge.panel.outlook.choosable(role)
+    if seen is None:
+        return None
+    return tuple(Device(each.name, each.description, each.pci_bus_id, each.simulated) for each in seen)

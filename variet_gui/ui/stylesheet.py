@@ -42,7 +42,7 @@ QFrame[look="notice"] { background: $bar; border: 0; border-bottom: 1px solid $l
 QFrame[look="notice"][severity="warning"] { background: $caution_panel; }
 QFrame[look="notice"][severity="error"] { background: $failure_panel; }
 
-QFrame[look="banner"] { background: $caution_panel; border: 1px solid $line; border-radius: ${card_radius}px; }
+QFrame[look="banner"] { background: $caution_panel; border: 0; border-bottom: 1px solid $line; }
 QFrame[look="popover"] { background: $card; border: 1px solid $button_line; border-radius: ${radius}px; }
 
 QTreeWidget[look="table"] {
@@ -66,7 +66,6 @@ QLabel[look="figure"] { font-size: ${figure}px; font-weight: 700; }
 QLabel[look="figure-history"] { font-size: ${figure}px; font-weight: 600; color: $quiet; }
 QLabel[look="quiet"] { color: $quiet; }
 QLabel[look="faint"] { color: $faint; font-size: ${small}px; }
-QLabel[look="unit"] { color: $faint; font-size: 11px; }
 QLabel[look="tag"] {
   color: $caution_text; background: $caution_panel; font-size: 11px; border-radius: 4px; padding: 1px 6px;
 }
@@ -110,6 +109,7 @@ QPushButton[kind="group"]:focus { border-color: $accent; }
 QToolButton[kind="quiet"], QPushButton[kind="quiet"] {
   background: transparent; border: 1px solid transparent; color: $quiet; padding: 3px;
 }
+QPushButton[kind="quiet"][edge="flat"] { color: $faint; padding: 0 4px; min-height: 14px; }
 QPushButton[edge="right"] { text-align: right; padding: 3px 0 3px 8px; }
 QToolButton[kind="quiet"]:hover, QPushButton[kind="quiet"]:hover { background: $hover; color: $text; }
 QToolButton[kind="quiet"]:focus, QPushButton[kind="quiet"]:focus { border-color: $accent; }

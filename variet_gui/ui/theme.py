@@ -67,11 +67,19 @@ class ThemeManager(QObject):
     def _dress(self, app: QApplication) -> None:
         self.tokens = _tokens_for(self.choice)
         self.colours = self.tokens.named()
+        sheet = stylesheet.build(self.tokens, mono_font().families())
+        if app.styleSheet() == sheet:
+            return  # dressed so already: a change of mind is told by the window and by the program
+        # The old sheet comes off first. To replace one sheet by another, Qt restyles every widget once for each of its
+        # ancestors (QStyleSheetStyle::repolish): seconds where a thousand widgets are shown.
+        app.setStyleSheet("")
         if app.style().objectName().lower() != "fusion":
             app.setStyle(QStyleFactory.create("Fusion"))
-        app.setFont(text_font())
+        font = text_font()
+        if app.font() != font:
+            app.setFont(font)
         app.setPalette(_palette(self.tokens))
-        app.setStyleSheet(stylesheet.build(self.tokens, mono_font().families()))
+        app.setStyleSheet(sheet)
         self.changed.emit()
 
 
@@ -119,6 +127,13 @@ def mono_font(pixels: int = stylesheet.SMALL_PX) -> QFont:
     if present:
         font.setFamilies(present)
     return _tabular(font, pixels)
+
+
+def resized(font: QFont, pixels: int) -> QFont:
+    """Return `font` in another size."""
+    other = QFont(font)
+    other.setPixelSize(pixels)
+    return other
 
 
 def space_letters(widget: QWidget) -> None:

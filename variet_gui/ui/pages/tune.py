@@ -15,8 +15,11 @@ from variet_gui.catalog.tiers import Tier
 from variet_gui.events import ServerStatus
 from variet_gui.i18n import ntr, tr
 from variet_gui.ui import actions
+from variet_gui.ui.forecast_feed import ForecastFeed
+from variet_gui.ui.free_edits import FreeEdits
 from variet_gui.ui.model_hints import ModelHints
 from variet_gui.ui.pages.tune_frame import TuneFrame
+from variet_gui.ui.tier_tools import TierTools
 from variet_gui.ui.tune_dialogs import TuneDialogs
 from variet_gui.ui.tune_tools import TuneTools
 from variet_gui.ui.widgets.setting_text import setting_name
@@ -32,9 +35,12 @@ class TunePage(TuneFrame):
         super().__init__(parent)
         self._bridge = bridge
         self._role: str | None = None
-        self.tools = TuneTools(bridge, self.toolbar, self.banner, self)
+        self.tools = TuneTools(bridge, self.toolbar, self)
         self.dialogs = TuneDialogs(bridge, self)
         self._hints = ModelHints(bridge, self.list, self)
+        self._free = FreeEdits(bridge, self.list.extra, self)
+        self.tier_tools = TierTools(bridge, self.tier, self)
+        self.feed = ForecastFeed(bridge, self.forecast, lambda: self.list.held, self)
         # Many edits in one turn of the event loop (a drag) make one refresh.
         self._refresh_soon = QTimer(self)
         self._refresh_soon.setSingleShot(True)
@@ -46,6 +52,7 @@ class TunePage(TuneFrame):
 
     def show_role(self, role: str) -> None:
         """Show the tier called `role`."""
+        self.finish_typing()  # it belongs to the tier that was shown
         self._role = role
         self.search.clear()
         self.refresh()
@@ -77,10 +84,15 @@ class TunePage(TuneFrame):
         self.list.show_profile(
             draft.values, saved.values, lambda key: unset_text(tier, was_set=saved.get(key) is not None)
         )
+        self._free.show_role(role)
         self.history.set_tier(tier)
         self.notes.set_tier(tier)
+        self.show_elsewhere(tier.url)
+        self.tier_tools.show_role(role)
+        if tier.url is None:
+            self.feed.show_role(role)
         self._show_changes(role)
-        self._show_command(role, tune.changed(role))
+        self._show_command(role, tuple(change.key for change in changes_between(saved, draft)))
         self.tools.show_role(role)
 
     # ----------------------------------------------------------------------------------------------- showing
@@ -89,7 +101,8 @@ class TunePage(TuneFrame):
         tune = self._bridge.panel.tune
         # Extra arguments and variables count as well: a pasted command line brings them.
         changed = tuple(change.key for change in changes_between(tune.saved(role), tune.draft(role)))
-        differing = self._bridge.panel.run.running_differences(role)
+        # What somebody else's server was started with is not known here.
+        differing = () if tune.tier(role).url else self._bridge.panel.run.running_differences(role)
         running = self._bridge.status(role).state.is_active
         self.changes.setText(ntr("{count} change", "{count} changes", len(changed)) if changed else "")
         hidden = self.list.changed_under_fold(changed)
@@ -124,7 +137,10 @@ class TunePage(TuneFrame):
         built = self._bridge.panel.tune.command(role)
         windows = os.name == "nt"
         environment = [f"{name}={value}" for name, value in built.environment.items()]
-        self.command.show_command([(span.text, span.key) for span in built.spans(windows)], changed, environment)
+        spans = [(span.text, span.key) for span in built.spans(windows)]
+        given = len(spans) - built.extra_words
+        shown = [*spans[:given], *((text, "extra_arguments") for text, _ in spans[given:])]
+        self.command.show_command(shown, changed, environment)
         self.copy.set_text(tr("Copy"), command.shell_text(built.argv, windows, built.environment))
         self.command_notes.setText("\n".join(str(note) for note in built.notes))
         self.command_notes.setVisible(bool(built.notes))
@@ -140,6 +156,7 @@ class TunePage(TuneFrame):
                 if editor.parameter.key == key:
                     editor.refused.emit(str(refused))
         else:
+            self.feed.follow()
             self._refresh_soon.start()
 
     def _revert(self, key: str | None = None) -> None:
@@ -157,6 +174,7 @@ class TunePage(TuneFrame):
     def _server_changed(self, status: ServerStatus) -> None:
         if status.role == self._role and self._bridge.panel.tune.catalog is not None:
             self._show_changes(status.role)
+            self.tier_tools.show_role(status.role)
 
     def _gpus_sampled(self, _: object) -> None:
         if self._role is not None and self.isVisible():
@@ -179,6 +197,16 @@ class TunePage(TuneFrame):
             bar = self.list_scroll.verticalScrollBar()
             bar.setValue(self.list.sections[0].mapTo(self.list_scroll.widget(), QPoint(0, 0)).y())
 
+    def _save_by_key(self) -> None:
+        self.finish_typing()
+        if self._role is not None and self._bridge.panel.tune.is_changed(self._role):
+            self._save()
+
+    def _save(self, *, and_restart: bool = False) -> None:
+        self.finish_typing()
+        if self._role is not None:
+            (self._bridge.save_and_restart if and_restart else self._bridge.save)(self._role)
+
     def _find(self) -> None:
         self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
         self.search.selectAll()
@@ -186,13 +214,15 @@ class TunePage(TuneFrame):
     def _connect(self) -> None:
         bridge = self._bridge
         self.list.edited.connect(self._edit)
+        self.list.released.connect(self.feed.settle)
         self.list.revert_asked.connect(self._revert)
         self.search.textChanged.connect(self.list.set_filter)
+        self.search.textChanged.connect(self.tier.filter)
         self.advanced.clicked.connect(lambda: self.list.open_advanced(not self.list.advanced_open))
         self.list.advanced_shown.connect(self._advanced_shown)
         self.revert.clicked.connect(self._revert_all)
-        self.save.clicked.connect(lambda: self._role and bridge.save(self._role))
-        self.save_and_restart.clicked.connect(lambda: self._role and bridge.save_and_restart(self._role))
+        self.save.clicked.connect(lambda _: self._save())
+        self.save_and_restart.clicked.connect(lambda _: self._save(and_restart=True))
         self.error.reload_asked.connect(bridge.reload_catalog)
         self.note.clicked.connect(lambda: self.note_popover.open_above(self.note))
         self.note_popover.save_asked.connect(lambda note: self._with_role(lambda role: bridge.save(role, note=note)))
@@ -203,13 +233,13 @@ class TunePage(TuneFrame):
         )
         handlers: dict[str, Callable[[], object]] = {
             "find": self._find,
-            "save": self.save.click,
+            "save": self._save_by_key,
             "undo": lambda: self._with_role(bridge.undo),
             "redo": lambda: self._with_role(bridge.redo),
             "history": lambda: self._with_role(self.dialogs.open_history),
             "paste_command": lambda: self._with_role(self.dialogs.open_import),
         }
-        actions.install(self, handlers, Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        actions.install(self, handlers)  # also while a tier has the keyboard; a hidden page has no shortcuts
         bridge.draft_changed.connect(self._draft_changed)
         bridge.catalog_changed.connect(self._hints.forget)
         bridge.catalog_changed.connect(self._refresh_soon.start)

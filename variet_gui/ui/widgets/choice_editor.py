@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from variet_gui.catalog.parameter_types import Parameter
-from variet_gui.ui.widgets.elided_label import ElidedLabel
-from variet_gui.ui.widgets.parameter_editor import NOTE_INSET, VALUE_WIDTH, ParameterEditor
+from variet_gui.ui.widgets.noted_editor import NotedEditor
 from variet_gui.ui.widgets.segments import Segments
 
 MAX_SEGMENTS = 5
@@ -20,7 +18,7 @@ _MENU_PX = 36
 """What fits beside the notes of a 1280 px window; a rough measure is enough, the layout does the rest."""
 
 
-class ChoiceEditor(ParameterEditor):
+class ChoiceEditor(NotedEditor):
     """For CHOICE parameters. `favourites` get a segment first; what does not fit goes into a menu."""
 
     def __init__(self, parameter: Parameter, favourites: Sequence[str] = (), parent: QWidget | None = None) -> None:
@@ -30,16 +28,7 @@ class ChoiceEditor(ParameterEditor):
             shown.pop()
         rest = [choice for choice in parameter.choices if choice not in shown]
         self.segments = Segments([(choice, choice) for choice in shown], [(choice, choice) for choice in rest])
-        self._note = ElidedLabel("", "faint")
-        self._note.setMaximumWidth(VALUE_WIDTH)
-        self._note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self._note.setContentsMargins(0, 0, NOTE_INSET, 0)
-        box = QHBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(12)
-        box.addWidget(self.segments)
-        box.addStretch(1)
-        box.addWidget(self._note, 100)
+        self.set_parts(self.segments)
         self.segments.chosen.connect(self.offer)
         self.segments.unset_asked.connect(lambda: self.offer(None))
 
@@ -50,7 +39,7 @@ class ChoiceEditor(ParameterEditor):
         current = None if self.value is None else str(self.value)
         saved = None if self.saved is None else str(self.saved)
         self.segments.set_current(current, changed=self.changed, saved=saved)
-        self._note.setText(self.unset_note() if self.value is None else "")
+        self.show_side_note(self.unset_note() if self.value is None else "")
         self.segments.set_accessible_names(self.spoken())
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtGui import QPainter, QPaintEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
@@ -18,12 +20,14 @@ class ClosingVeil(QWidget):
         super().__init__(parent)
         self._title = label(tr("Stopping servers…"), "title")
         self._left = label("", "quiet")
+        self._staying = label("", "quiet")
+        self._staying.hide()
         card = QFrame()
         theme.mark(card, look="panel")
         inside = QVBoxLayout(card)
         inside.setContentsMargins(32, 24, 32, 24)
         inside.setSpacing(8)
-        for part in (self._title, self._left):
+        for part in (self._title, self._left, self._staying):
             inside.addWidget(part, 0, Qt.AlignmentFlag.AlignHCenter)
         box = QVBoxLayout(self)
         box.addWidget(card, 0, Qt.AlignmentFlag.AlignCenter)
@@ -32,8 +36,16 @@ class ClosingVeil(QWidget):
         parent.installEventFilter(self)
         self.hide()
 
-    def cover(self, still_running: int) -> None:
-        """Show the veil and how many servers are still there."""
+    def cover(self, still_running: int, staying: Sequence[str] = ()) -> None:
+        """Show the veil, how many servers are still to end, and which tiers run on without the panel."""
+        self._title.setText(tr("Stopping servers…") if still_running else tr("Closing"))
+        self.setAccessibleName(self._title.text())
+        self._staying.setText(
+            ntr("{tiers} keeps running", "{tiers} keep running", len(staying), tiers=", ".join(staying))
+            if staying
+            else ""
+        )
+        self._staying.setVisible(bool(staying))
         self._left.setText(
             ntr("{count} server is still running", "{count} servers are still running", still_running)
             if still_running

@@ -45,7 +45,8 @@ class CommandView(QTextEdit):
     ) -> None:
         """Show the tokens of `spans` (text, parameter key or None); those whose key is in `changed` are set off.
 
-        `environment` stands before the program, quietly, as a shell would take it: "NAME=value".
+        `environment` stands before the program, quietly, as a shell would take it: "NAME=value". Its keys are
+        "environment.NAME".
         """
         shown = (tuple(environment), tuple(spans), frozenset(changed))
         if shown != (self._prefix, self._spans, self._changed):
@@ -101,8 +102,9 @@ class CommandView(QTextEdit):
         cursor = QTextCursor(self.document())
         cursor.beginEditBlock()
         plain, quiet, marked = _format("code"), _format("faint"), _format("caution_text", bold=True)
-        for name in self._prefix:
-            cursor.insertText(f"{name} ", quiet)
+        for assignment in self._prefix:
+            name = f"environment.{assignment.partition('=')[0]}"
+            cursor.insertText(f"{assignment} ", marked if name in self._changed else quiet)
         for position, (token, key) in enumerate(self._spans):
             if position:
                 cursor.insertText(" ", plain)

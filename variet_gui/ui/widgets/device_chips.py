@@ -35,6 +35,8 @@ class DeviceChips(QWidget):
     chosen = Signal(object)
     """The names of the ticked chips, in their order: a tuple of texts."""
     unset_asked = Signal()
+    rebuilt = Signal()
+    """The chips are other widgets than before."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -203,6 +205,7 @@ class DeviceChips(QWidget):
             self._rove(self._chips[0])
         self._place()
         self.updateGeometry()
+        self.rebuilt.emit()
 
     def _enter(self, chip: Chip) -> None:
         self._rove(chip)

@@ -26,6 +26,7 @@ class DeviceEditor(ParameterEditor):
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
         self._devices: tuple[Device, ...] = ()
+        self._known = False
         self.chips = DeviceChips()
         self.field = UnitField()
         self._stack = QStackedLayout(self)
@@ -36,10 +37,11 @@ class DeviceEditor(ParameterEditor):
         self.chips.unset_asked.connect(lambda: self.offer(None))
         self.field.committed.connect(self._typed)
 
-    def set_devices(self, devices: Sequence[Device]) -> None:
-        """Offer `devices`, in llama.cpp's order; none: not known, and names are typed."""
-        if tuple(devices) != self._devices:
-            self._devices = tuple(devices)
+    def set_devices(self, devices: Sequence[Device] | None) -> None:
+        """Offer `devices`, in llama.cpp's order; where they are not known (None) or none is there, names are typed."""
+        self._known = devices is not None
+        if tuple(devices or ()) != self._devices:
+            self._devices = tuple(devices or ())
             self._stack.setCurrentWidget(self.chips if self._devices else self.field)
             self.refresh()
 
@@ -59,6 +61,8 @@ class DeviceEditor(ParameterEditor):
         self.chips.show_chosen(self._devices, self.names(), changed=self.changed, spoken=self.spoken())
 
     def remark(self) -> str:
+        if self._known and not self._devices:
+            return tr("This llama-server sees no GPU.")
         if not self._devices or self.value is None:
             return ""
         names = self.names() or ()

@@ -16,6 +16,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QPlainTextEdit, QTextEdit, QWidget
 
 from variet_gui.ui import theme
+from variet_gui.ui.widgets import plain_text
 from variet_gui.ui.widgets.log_lines import Level, level_of
 
 MAX_LINES = 10_000
@@ -72,7 +73,7 @@ class LogView(QPlainTextEdit):
 
     def set_lines(self, lines: Sequence[str]) -> None:
         """Show exactly these lines (the newest of them)."""
-        self.setPlainText("\n".join(lines[-MAX_LINES:]))
+        self.setPlainText(_plain(lines[-MAX_LINES:]))
         self._find_all()
         if self._follows:
             self.to_end()
@@ -82,9 +83,9 @@ class LogView(QPlainTextEdit):
         if not lines:
             return
         if self.document().isEmpty():
-            self.setPlainText("\n".join(lines))
+            self.setPlainText(_plain(lines))
         else:
-            self.appendPlainText("\n".join(lines))
+            self.appendPlainText(_plain(lines))
         if self._needle:
             self._find_all()
         if self._follows:
@@ -205,3 +206,8 @@ class LogView(QPlainTextEdit):
 
     def _take_font(self) -> None:
         self.setFont(theme.mono_font())
+
+
+def _plain(lines: Sequence[str]) -> str:
+    """Return the lines as one text without control characters; what stands in one line stays in it."""
+    return "\n".join(plain_text.without_controls(line.replace("\n", " ").replace("\r", "")) for line in lines)

@@ -101,7 +101,7 @@ class ParameterEditor(QWidget):
 
     def spoken(self) -> str:
         """Return what a screen reader says: the name, the value with its unit, and what a change costs."""
-        value = self.written(self.value)
+        value = self.unset_note() if self.value is None else self.written(self.value)
         unit = self.unit()
         if unit:
             value = tr("{value} {unit}", value=value, unit=unit)

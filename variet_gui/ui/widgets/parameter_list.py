@@ -14,9 +14,11 @@ from variet_gui.catalog.parameter_types import Group, Parameter
 from variet_gui.catalog.parameters import PARAMETERS, parameter
 from variet_gui.events import ParameterValue
 from variet_gui.i18n import tr
+from variet_gui.panel.free_settings import ENVIRONMENT, EXTRA_ARGUMENTS
 from variet_gui.ui import theme
 from variet_gui.ui.widgets.device_chips import Device
 from variet_gui.ui.widgets.device_editor import DeviceEditor
+from variet_gui.ui.widgets.extra_section import ExtraSection
 from variet_gui.ui.widgets.layout import label
 from variet_gui.ui.widgets.parameter_row import ParameterRow, UnsetText, make_row
 from variet_gui.ui.widgets.parameter_section import ParameterSection
@@ -38,6 +40,10 @@ class ParameterList(QWidget):
     """(key, value or None)."""
     revert_asked = Signal(str)
     advanced_shown = Signal(bool)
+    released = Signal()
+    """A slider was let go."""
+    stops_changed = Signal()
+    """There are other widgets than before that take the keyboard."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,10 +63,14 @@ class ParameterList(QWidget):
         self._capabilities: Capabilities | None = None
         self._model: tuple[int | None, int | None] = (None, None)
         self._folder: Path | None = None
-        self._devices: tuple[Device, ...] = ()
+        self._devices: tuple[Device, ...] | None = None
         self._projectors: tuple[str, ...] = ()
         self._essential = self._build([p for p in PARAMETERS if p.essential])
         self._advanced: list[ParameterSection] = []
+        self.extra = ExtraSection()
+        self.extra.hide()
+        self.extra.built.connect(self.stops_changed)
+        self._box.insertWidget(self._box.count() - 1, self.extra)
 
     # ------------------------------------------------------------------------------------------------- values
 
@@ -88,9 +98,9 @@ class ParameterList(QWidget):
         for each in self.rows():
             each.set_unsupported(_unsupported(each, capabilities))
 
-    def set_devices(self, devices: Sequence[Device]) -> None:
-        """Offer these devices, in llama.cpp's order; none: not known, and names are typed."""
-        self._devices = tuple(devices)
+    def set_devices(self, devices: Sequence[Device] | None) -> None:
+        """Offer these devices, in llama.cpp's order; None: not known, and names are typed."""
+        self._devices = None if devices is None else tuple(devices)
         for each in self.rows():
             self._set_devices(each)
 
@@ -104,6 +114,11 @@ class ParameterList(QWidget):
         """Return what makes the edits of one drag of `key`'s slider one step; None while nobody holds it."""
         held = (editor.gesture for editor in self.row(key).editors if editor.parameter.key == key)
         return next(held, None)
+
+    @property
+    def held(self) -> bool:
+        """Whether a slider is being dragged."""
+        return any(editor.gesture is not None for each in self.rows() for editor in each.editors)
 
     def set_folder(self, folder: Path | None) -> None:
         """Let file pickers start at `folder`."""
@@ -132,6 +147,13 @@ class ParameterList(QWidget):
         section.build({key})
         return next(row for row in section.rows if key in row.keys)
 
+    def stops(self) -> list[QWidget]:
+        """Return what takes the keyboard, in the order in which it stands on the page."""
+        found: list[QWidget] = []
+        for section in (*self._essential, *self._advanced, self.extra):
+            found += section.stops()
+        return found
+
     @property
     def sections(self) -> tuple[ParameterSection, ...]:
         """The groups under the fold; empty before it is first opened."""
@@ -139,8 +161,8 @@ class ParameterList(QWidget):
 
     @property
     def advanced_count(self) -> int:
-        """How many parameters stand under the fold."""
-        return len(_advanced_parameters())
+        """How many settings stand under the fold: parameters, extra arguments and environment."""
+        return len(_advanced_parameters()) + 2
 
     @property
     def advanced_open(self) -> bool:
@@ -162,7 +184,8 @@ class ParameterList(QWidget):
         """Return how many of the changed keys nobody sees while the fold is closed."""
         if self._advanced_open:
             return 0
-        return len({p.key for p in _advanced_parameters()} & set(changed))
+        hidden = {p.key for p in _advanced_parameters()} & set(changed)
+        return len(hidden) + sum(key.partition(".")[0] in (EXTRA_ARGUMENTS, ENVIRONMENT) for key in changed)
 
     # ------------------------------------------------------------------------------------------------ building
 
@@ -170,7 +193,7 @@ class ParameterList(QWidget):
         if self._advanced_open or self._filter:
             self._build_advanced()
         found = 0
-        for section in (*self._essential, *self._advanced):
+        for section in (*self._essential, *self._advanced, self.extra):
             hits = section.filter(self._filter)
             open_now = section in self._essential or self._advanced_open or bool(self._filter)
             section.setVisible(open_now and hits > 0)
@@ -180,6 +203,7 @@ class ParameterList(QWidget):
     def _build_advanced(self) -> None:
         if not self._advanced:
             self._advanced = self._build(_advanced_parameters(), folded=True)
+            self.stops_changed.emit()
             for section in self._advanced:
                 section.setVisible(self._advanced_open)
             self._show_counts()
@@ -191,7 +215,8 @@ class ParameterList(QWidget):
             members = [p for p in parameters if p.group is group and p.key not in taken]
             if members:
                 section = ParameterSection(group, members, self._make, folded=folded)
-                self._box.insertWidget(self._box.count() - 1, section)
+                section.built.connect(self.stops_changed)
+                self._box.insertWidget(self._box.count() - (2 if folded else 1), section)
                 made.append(section)
         return made
 
@@ -200,6 +225,11 @@ class ParameterList(QWidget):
         made = make_row(described, parameter(companion) if companion else None)
         made.edited.connect(self.edited)
         made.revert_asked.connect(self.revert_asked)
+        for editor in made.editors:
+            if isinstance(editor, ParameterSlider | SplitSlider):
+                editor.slider.sliderReleased.connect(self.released)
+            elif isinstance(editor, DeviceEditor):
+                editor.chips.rebuilt.connect(self.stops_changed)
         self._fit(made)
         made.set_unsupported(_unsupported(made, self._capabilities))
         self._set_folder(made)
@@ -212,7 +242,7 @@ class ParameterList(QWidget):
         keys = self._values.keys() | self._saved.keys()
         changed = {key for key in keys if self._values.get(key) != self._saved.get(key)}
         for section in self._advanced:
-            section.show_counts(self._values.keys(), changed)
+            section.count(self._values.keys(), changed)
 
     def _set_folder(self, each: ParameterRow) -> None:
         for editor in each.editors:
@@ -225,6 +255,7 @@ class ParameterList(QWidget):
         for editor in each.editors:
             if isinstance(editor, DeviceEditor):
                 editor.set_devices(self._devices)
+                each.show_remarks()
 
     def _fit(self, each: ParameterRow) -> None:
         layers, max_context = self._model

@@ -6,36 +6,33 @@ from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QContextMenuEvent
-from PySide6.QtWidgets import QGridLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from variet_gui.catalog.parameter_types import Kind, Parameter
 from variet_gui.catalog.parameters import format_value
 from variet_gui.events import ParameterValue
 from variet_gui.i18n import tr
-from variet_gui.ui import theme
-from variet_gui.ui.widgets.buttons import IconButton
 from variet_gui.ui.widgets.choice_editor import ChoiceEditor
 from variet_gui.ui.widgets.device_editor import DEVICE_KEYS, DeviceEditor
-from variet_gui.ui.widgets.elided_label import ElidedLabel
-from variet_gui.ui.widgets.layout import label, row
+from variet_gui.ui.widgets.layout import row
 from variet_gui.ui.widgets.parameter_editor import ParameterEditor, effect
 from variet_gui.ui.widgets.parameter_slider import ParameterSlider
 from variet_gui.ui.widgets.path_field import PathField
+from variet_gui.ui.widgets.setting_row import SettingRow
 from variet_gui.ui.widgets.split_slider import SplitSlider
 from variet_gui.ui.widgets.switch_editor import PlaceEditor, SwitchEditor
 from variet_gui.ui.widgets.text_editor import TextEditor
 
-LABEL_WIDTH = 184
-ROW_HEIGHT = 34
-FAVOURITES = {"cache_type_k": ("f16", "q8_0", "q5_1", "q4_0"), "cache_type_v": ("f16", "q8_0", "q5_1", "q4_0")}
+_CACHE_TYPES = ("f16", "q8_0", "q5_1", "q4_0")
+FAVOURITES = dict.fromkeys(("cache_type_k", "cache_type_v", "spec_draft_type_k", "spec_draft_type_v"), _CACHE_TYPES)
 """Cache types that operators really choose between; the others stand in the menu behind them."""
 
 UnsetText = Callable[[str], str]
 """From a parameter's key to the words that stand where it has no value."""
 
 
-class ParameterRow(QWidget):
-    """Name, editor, revert. A companion is a second, small editor at the end (the projector's place)."""
+class ParameterRow(SettingRow):
+    """A row that edits launch parameters. A companion is a second, small editor at its end (the projector's place)."""
 
     edited = Signal(str, object)
     """(key, value or None)."""
@@ -44,46 +41,23 @@ class ParameterRow(QWidget):
     def __init__(
         self, editor: ParameterEditor, companion: ParameterEditor | None = None, parent: QWidget | None = None
     ) -> None:
-        super().__init__(parent)
-        self.editors = (editor,) if companion is None else (editor, companion)
         parameter = editor.parameter
-        self._name = ElidedLabel(str(parameter.label))
-        self._flag = ElidedLabel(parameter.short, "faint", least=6)
-        self._note = label("", "faint", wrap=True)
+        super().__init__(str(parameter.label), parameter.short, _explained(parameter), parent)
+        self.editors = (editor,) if companion is None else (editor, companion)
         self._refusals: dict[str, str] = {}
         self._unsupported = ""
-        self.revert = IconButton("revert", tr("Back to the saved value"), "caution_text")
-        kept = self.revert.sizePolicy()
-        kept.setRetainSizeWhenHidden(True)
-        self.revert.setSizePolicy(kept)
-
-        names = row(self._name, self._flag, spacing=6)
-        names.setStretch(1, 1)
-        holder = QWidget()
-        holder.setLayout(names)
-        holder.setFixedWidth(LABEL_WIDTH)
-        holder.setFixedHeight(ROW_HEIGHT - 4)
-        holder.setToolTip(_explained(parameter))
-        grid = QGridLayout(self)
-        grid.setContentsMargins(0, 2, 0, 2)
-        grid.setHorizontalSpacing(12)
-        grid.setVerticalSpacing(2)
-        grid.setColumnStretch(1, 1)
-        grid.addWidget(holder, 0, 0, Qt.AlignmentFlag.AlignTop)
-        side_by_side = row(*self.editors, spacing=12)
-        if companion is not None:
+        if companion is None:
+            self.set_content(editor)
+        else:
+            side_by_side = row(editor, companion, spacing=12)
             # What the editor has to say below itself leaves the companion where it is.
             side_by_side.setAlignment(companion, Qt.AlignmentFlag.AlignTop)
-        grid.addLayout(side_by_side, 0, 1)
-        grid.addWidget(self.revert, 0, 2, Qt.AlignmentFlag.AlignTop)
-        grid.addWidget(self._note, 1, 1)
-        grid.setRowMinimumHeight(0, ROW_HEIGHT - 4)
-        self.revert.clicked.connect(self._revert)
+            self.set_content(side_by_side)
+        self.revert_clicked.connect(self._revert_all)
         for each in self.editors:
             key = each.parameter.key
             each.edited.connect(lambda value, key=key: self.edited.emit(key, value))
             each.refused.connect(lambda text, key=key: self._refuse(key, text))
-        self._show_note()
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -102,10 +76,9 @@ class ParameterRow(QWidget):
         for editor in self.editors:
             key = editor.parameter.key
             editor.show_values(values.get(key), saved.get(key), unset(key))
-        self.revert.setVisible(self.changed)
-        self.revert.setAccessibleName(tr("{name}: back to the saved value", name=self.editors[0].parameter.label))
+        self.offer_revert(self.changed)
         self._refusals.clear()
-        self._show_note()
+        self.show_remarks()
 
     def set_unsupported(self, reason: str) -> None:
         """Grey the row out and say why; an empty reason brings it back."""
@@ -114,21 +87,17 @@ class ParameterRow(QWidget):
             for editor in self.editors:
                 editor.setEnabled(not reason)
                 editor.refresh()
-            self._name.setEnabled(not reason)
-            self._show_note()
+            self.name.setEnabled(not reason)
+            self.show_remarks()
 
     def matches(self, needle: str) -> bool:
         """Whether the row is found by `needle`: in a name, a flag, a key or the help text, in any case."""
         return any(finds(needle, editor.parameter) for editor in self.editors)
 
-    def note(self) -> str:
-        """Return the line below the editor: why something was refused or is greyed out."""
-        return self._note.text()
-
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         self.editors[0].popup_menu(event.globalPos())
 
-    def _revert(self) -> None:
+    def _revert_all(self) -> None:
         for key in self.keys:
             self.revert_asked.emit(key)
 
@@ -137,15 +106,13 @@ class ParameterRow(QWidget):
             self._refusals[key] = text
         else:
             self._refusals.pop(key, None)
-        self._show_note()
+        self.show_remarks()
 
-    def _show_note(self) -> None:
+    def show_remarks(self) -> None:
+        """Write below the editor why something was refused or is greyed out, or what the editors have to say."""
         refused = " ".join(self._refusals.values())
         remarks = " ".join(remark for remark in (editor.remark() for editor in self.editors) if remark)
-        text = refused or self._why_greyed() or remarks
-        theme.mark(self._note, look="failure" if refused else "faint")
-        self._note.setText(text)
-        self._note.setVisible(bool(text))
+        self.show_note(refused or self._why_greyed() or remarks, wrong=bool(refused))
 
     def _why_greyed(self) -> str:
         if not self._unsupported or all(editor.value is None for editor in self.editors):

@@ -6,6 +6,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from variet_gui.catalog.parameter_types import Kind, Parameter, Scale
+from variet_gui.catalog.parameters import format_value
 from variet_gui.events import ParameterValue
 from variet_gui.i18n import tr
 from variet_gui.ui import theme
@@ -75,8 +76,8 @@ class ParameterSlider(ParameterEditor):
         saved = self._number(self.saved)
         self.slider.set_tick(self._scale.fraction(saved) if saved is not None and self.changed else None)
         self.slider.set_hollow(self.value is None)
-        self.field.setPlaceholderText(self.unset_note())
-        self.field.show_text("" if self.value is None else self._written(self.value), self.unit())
+        self.field.setPlaceholderText(self._hint())
+        self.field.show_text(*self._in_field())
         theme.mark(self.field, changed=self.changed, wrong=False)
         self._showing = False
 
@@ -86,6 +87,28 @@ class ParameterSlider(ParameterEditor):
             # llama.cpp counts the output as one layer more than the model has.
             return tr("{word} ({layers})", word=text, layers=figure(self._maximum - 1))
         return text
+
+    def _hint(self) -> str:
+        """Return what stands in the empty field: as much of "default: automatic" as fits."""
+        default = self.parameter.default
+        note = self.unset_note()
+        short = note if default is None or note == self.unset_text else format_value(self.parameter, default)
+        return next((hint for hint in (note, short) if self.field.fits(hint)), self.unset_text)
+
+    def _in_field(self) -> tuple[str, str]:
+        """Return value and unit as they fit into the field: without the unit, or as a plain number, where need be."""
+        if self.value is None:
+            return "", ""
+        words = self._written(self.value)
+        forms = ((words, self.unit()), (words, ""), (str(self.value), ""))
+        return next((form for form in forms if self.field.fits(*form)), forms[-1])
+
+    def _whole(self) -> str:
+        """Return what the field would say if it were wide enough."""
+        if self.value is None:
+            return self.unset_note()
+        words, unit = self._written(self.value), self.unit()
+        return tr("{value} {unit}", value=words, unit=unit) if unit else words
 
     def _number(self, value: ParameterValue | None) -> float | None:
         if value is not None and value == self._top_word:
@@ -98,7 +121,12 @@ class ParameterSlider(ParameterEditor):
         if self.parameter.step == CONTEXT_STEP and isinstance(self.value, int) and self.value % CONTEXT_STEP:
             padded = -(-self.value // CONTEXT_STEP) * CONTEXT_STEP
             return tr("llama-server rounds this up to {tokens} tokens.", tokens=figure(padded))
-        return ""
+        # What the narrow field has no room for is said below it.
+        if self.value is None:
+            cut = self.field.placeholderText() == self.unset_text != self.unset_note()
+        else:
+            cut = self._in_field() != (self._written(self.value), self.unit())
+        return self._whole() if cut else ""
 
     def _slid(self, position: int) -> None:
         if self._showing:

@@ -100,10 +100,10 @@ class StateBadge(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Maximum, QSizePolicy.Policy.Fixed)
         self.set_state(ServerState.STOPPED)
 
-    def set_state(self, state: ServerState) -> None:
-        """Show `state`."""
+    def set_state(self, state: ServerState, word: str | None = None) -> None:
+        """Show `state`, by another `word` than the usual one if there is one."""
         self._shape.set_state(state)
-        self._word.setText(str(WORDS[state]))
+        self._word.setText(word or str(WORDS[state]))
         self.setAccessibleName(" ".join(part for part in (self._name.text(), self._word.text()) if part))
 
     def word(self) -> str:

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 from variet_gui.events import ServerState
 from variet_gui.i18n import ntr, tr
 from variet_gui.ui import theme
+from variet_gui.ui.widgets.buttons import Button
 from variet_gui.ui.widgets.elided_label import ElidedLabel
 from variet_gui.ui.widgets.layout import label
 from variet_gui.ui.widgets.state_badge import StateShape
@@ -25,6 +26,9 @@ class StatusLine(QFrame):
         self._shape = StateShape()
         self._running = label("", "faint")
         self._engine = ElidedLabel("", "faint")
+        self.elsewhere = Button(tr("Running elsewhere…"), "quiet")
+        self.elsewhere.setToolTip(tr("Model servers on this computer that this panel did not start"))
+        theme.mark(self.elsewhere, edge="flat")
         self._catalog = ElidedLabel("", "faint", Qt.TextElideMode.ElideMiddle)
         self._catalog.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         box = QHBoxLayout(self)
@@ -34,6 +38,8 @@ class StatusLine(QFrame):
         box.addWidget(self._running)
         box.addSpacing(14)
         box.addWidget(self._engine)
+        box.addSpacing(8)
+        box.addWidget(self.elsewhere)
         box.addStretch(1)
         box.addWidget(self._catalog)
         self.set_running(0)

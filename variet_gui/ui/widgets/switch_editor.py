@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from variet_gui.catalog.parameter_types import Parameter
 from variet_gui.i18n import tr
-from variet_gui.ui.widgets.elided_label import ElidedLabel
+from variet_gui.ui import theme
 from variet_gui.ui.widgets.layout import label
-from variet_gui.ui.widgets.parameter_editor import NOTE_INSET, VALUE_WIDTH, ParameterEditor
+from variet_gui.ui.widgets.noted_editor import NotedEditor
+from variet_gui.ui.widgets.parameter_editor import VALUE_WIDTH, ParameterEditor
 from variet_gui.ui.widgets.segments import Segments
 from variet_gui.ui.widgets.switch import Switch
 
 
-class SwitchEditor(ParameterEditor):
+class SwitchEditor(NotedEditor):
     """For SWITCH parameters: a switch and the word for its state."""
 
     def __init__(self, parameter: Parameter, parent: QWidget | None = None) -> None:
         super().__init__(parameter, parent)
         self.switch = Switch()
         self._word = label("", "quiet")
-        self._note = ElidedLabel("", "faint")
-        self._note.setMaximumWidth(VALUE_WIDTH)
-        self._note.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self._note.setContentsMargins(0, 0, NOTE_INSET, 0)
-        box = QHBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(12)
-        box.addWidget(self.switch)
-        box.addWidget(self._word)
-        box.addStretch(1)
-        box.addWidget(self._note, 100)
+        self.set_parts(self.switch, self._word)
         self.switch.switched.connect(self.offer)
         self.switch.unset_asked.connect(lambda: self.offer(None))
 
@@ -47,9 +37,8 @@ class SwitchEditor(ParameterEditor):
         applies = self.value if self.value is not None else self.parameter.default
         self.switch.show_state(bool(applies), self.value is not None)
         self._word.setText(self.written_state())
-        self._word.setProperty("look", "changed" if self.changed else "quiet")
-        self._word.style().polish(self._word)
-        self._note.setText(self.unset_text if self.value is None else "")
+        theme.mark(self._word, look="changed" if self.changed else "quiet")
+        self.show_side_note(self.unset_text if self.value is None else "")
 
 
 class PlaceEditor(ParameterEditor):

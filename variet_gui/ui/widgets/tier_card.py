@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QMouseEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
@@ -9,14 +11,17 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 from variet_gui.catalog.tiers import Tier
 from variet_gui.events import Failure, ServerState, ServerStatus
 from variet_gui.i18n import tr
+from variet_gui.panel.outlook_values import Outlook, Together
 from variet_gui.ui import theme
-from variet_gui.ui.widgets import figures, tier_text
+from variet_gui.ui.widgets import figures, forecast_text, plain_text, tier_life, tier_text
 from variet_gui.ui.widgets.buttons import Button
+from variet_gui.ui.widgets.card_life import CardLife
 from variet_gui.ui.widgets.copy_button import CopyButton
 from variet_gui.ui.widgets.failure_view import FailureView
 from variet_gui.ui.widgets.layout import column, label, row
 from variet_gui.ui.widgets.meter_bar import MeterBar
 from variet_gui.ui.widgets.state_badge import StateBadge
+from variet_gui.ui.widgets.verdict_line import VerdictLine
 
 MAX_GPU_BARS = 8
 
@@ -27,7 +32,7 @@ class TierCard(QFrame):
     selected = Signal(str)
     start_asked = Signal(str)
     stop_asked = Signal(str)
-    """Stop, or Cancel while the tier is coming up."""
+    """Stop, Cancel while the tier is coming up, or Do not retry while another attempt waits."""
     restart_asked = Signal(str)
     step_asked = Signal(int)
     """Up (-1) or Down (1) was pressed."""
@@ -54,14 +59,14 @@ class TierCard(QFrame):
         self._target = label("", "good")
         self.copy_url = CopyButton("", "", kind="quiet")
         theme.mark(self.copy_url, edge="right")
-        self._loading = label("", "loading")
-        self._loading_bar = MeterBar("caution")
-        self._loading_row = QWidget()
-        self._loading_row.setLayout(row(self._loading, self._loading_bar))
+        self.life = CardLife()
+        self.life.changed.connect(self._name)
         self._speed_row = QWidget()
         self._speed_row.setLayout(row(self._figure, self._unit, self._target, None, self.copy_url, spacing=6))
         self.failure = FailureView()
         self.failure.fix_asked.connect(lambda fix: self.fix_asked.emit(self.role, fix))
+        self.fits = VerdictLine()
+        self.fits.hide()
         self._bars: list[MeterBar] = []
         self._bar_box = column(spacing=4)
 
@@ -69,7 +74,7 @@ class TierCard(QFrame):
         box.setContentsMargins(12, 10, 12, 12)
         box.setSpacing(6)
         box.addLayout(row(self.badge, None, self.button))
-        for part in (self._model, self._loading_row, self._speed_row, self.failure):
+        for part in (self._model, self.life, self._speed_row, self.fits, self.failure):
             box.addWidget(part)
         box.addLayout(self._bar_box)
         self.set_tier(tier)
@@ -80,7 +85,7 @@ class TierCard(QFrame):
         """Show another version of the tier (after a save)."""
         self._tier = tier
         self._model.setText(tier_text.model_line(tier))
-        self._model.setToolTip(tier.model_facts or "")
+        self._model.setToolTip(plain_text.tooltip(tier.model_facts or ""))
         self._show()
 
     def set_status(self, status: ServerStatus) -> None:
@@ -90,11 +95,24 @@ class TierCard(QFrame):
         self._status = status
         self._show()
 
+    def wait_for(self, roles: Sequence[str]) -> None:
+        """Say that the tier is started once the tiers `roles` have stopped; no roles: it is not any more."""
+        self.life.wait_for(roles)
+        self._show()
+
     def set_speed(self, tokens_per_s: float | None) -> None:
         """Show the last generation speed that was really measured since the start; None: none yet."""
         if tokens_per_s != self._speed:
             self._speed = tokens_per_s
             self._show_speed()
+
+    def set_outlook(self, outlook: Outlook, together: Together | None = None) -> None:
+        """Show whether the tier's draft would fit (beside what runs), and what it would hold on each device."""
+        details = forecast_text.card_details(outlook, together)
+        self.fits.show_verdict(outlook.verdict, forecast_text.card_words(outlook, together), quiet=True)
+        self.fits.set_details(lambda: details)
+        self.fits.setAccessibleDescription(details)
+        self._show_fits()
 
     def set_gpus(self, bars: list[tuple[float | None, str, str]]) -> None:
         """Show one small bar per GPU: (fraction of its memory, colour, words for the tooltip)."""
@@ -128,37 +146,36 @@ class TierCard(QFrame):
 
     def _show(self) -> None:
         state = self._status.state
-        self.badge.set_state(state)
-        text, kind, enabled = {
-            ServerState.STOPPED: (tr("Start"), "primary", True),
-            ServerState.FAILED: (tr("Restart"), "primary", True),
-            ServerState.STOPPING: (tr("Stopping"), "plain", False),
-            ServerState.READY: (tr("Stop"), "danger", True),
-            ServerState.BUSY: (tr("Stop"), "danger", True),
-        }.get(state, (tr("Cancel"), "plain", True))
-        self.button.setText(text)
-        self.button.set_kind(kind)
-        self.button.setEnabled(enabled)
-        self.button.setAccessibleName(tr("{action} {role}", action=text, role=self.role))
-
-        self._loading_row.setVisible(state.is_coming_up)
-        progress = self._status.progress
-        if state is ServerState.LOADING and progress is not None:
-            self._loading.setText(tr("Loading {percent} %", percent=f"{progress * 100:.0f}"))
-        else:
-            self._loading.setText({ServerState.PREFLIGHT: tr("Checking files and port")}.get(state, tr("Loading")))
-        self._loading_bar.setVisible(progress is not None)
-        self._loading_bar.set_fraction(progress)
-
-        failure: Failure | None = self._status.failure if state is ServerState.FAILED else None
+        self.badge.set_state(state, tier_life.word(self._tier, self._status))
+        self.life.show_life(self._tier, self._status)
+        self._show_button()
+        failed = state is ServerState.FAILED and not self.life.is_waiting
+        failure: Failure | None = self._status.failure if failed else None
         self.failure.set_failure(failure)
-        self._speed_row.setVisible(not state.is_coming_up and failure is None)
+        self._speed_row.setVisible(not self.life.is_coming and failure is None)
+        elsewhere = self._status.attached_to or self._tier.url
         port = self._status.port or self._tier.port
-        url = f"http://127.0.0.1:{port}/v1"
-        self.copy_url.set_text(f":{port}", url, tr("Copy the address of the OpenAI-compatible API: {url}", url=url))
+        base, shown = (elsewhere, tr("Address")) if elsewhere else (f"http://127.0.0.1:{port}", f":{port}")
+        tooltip = tr("Copy the address of the OpenAI-compatible API: {url}", url=f"{base}/v1")
+        self.copy_url.set_text(shown, f"{base}/v1", tooltip)
         if not state.is_active:
             self.set_gpus([])
+        self._show_fits()
         self._show_speed()
+
+    def _show_button(self) -> None:
+        action = tier_life.action(self._tier, self._status)
+        self.button.setText(action.text)
+        self.button.set_kind(action.kind)
+        self.button.setEnabled(action.does is not None and not self.life.is_waiting)
+        self.button.setAccessibleName(tr("{action} {role}", action=action.text, role=self.role))
+
+    def _show_fits(self) -> None:
+        # While the tier runs, its bars show what it really holds. What another computer holds is not ours to forecast.
+        visible = bool(self.fits.text()) and self._tier.url is None and not self._status.state.is_active
+        if visible == self.fits.isHidden():
+            self.fits.setVisible(visible)
+        self._name()
 
     def _show_speed(self) -> None:
         target_tps = self._tier.acceptance.min_tps
@@ -195,8 +212,9 @@ class TierCard(QFrame):
         parts = [self.role, self.badge.word(), self._model.text()]
         if self._speed_row.isVisibleTo(self):
             parts.append(" ".join(t for t in (self._figure.text(), self._unit.text(), self._target.text()) if t))
-        if self._loading_row.isVisibleTo(self):
-            parts.append(self._loading.text())
+        if self.fits.isVisibleTo(self):
+            parts.append(self.fits.text())
+        parts += self.life.spoken()
         if self._status.failure is not None and self.failure.isVisibleTo(self):
             parts.append(str(self._status.failure.title))
         if self.property("selected"):
@@ -206,13 +224,9 @@ class TierCard(QFrame):
     # ------------------------------------------------------------------------------------------------ asking
 
     def _pressed(self) -> None:
-        state = self._status.state
-        if state is ServerState.FAILED:
-            self.restart_asked.emit(self.role)
-        elif state.is_active:
-            self.stop_asked.emit(self.role)
-        else:
-            self.start_asked.emit(self.role)
+        does = tier_life.action(self._tier, self._status).does
+        if does is not None:
+            {"start": self.start_asked, "stop": self.stop_asked, "restart": self.restart_asked}[does].emit(self.role)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWidget
@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QFrame, QScrollArea, QSizePolicy, QVBoxLayout, QWi
 from variet_gui.catalog.tiers import Tier
 from variet_gui.events import ServerStatus
 from variet_gui.i18n import tr
+from variet_gui.panel.outlook_values import Outlook, Together
 from variet_gui.ui import theme
 from variet_gui.ui.widgets.layout import GRID
 from variet_gui.ui.widgets.tier_card import TierCard
@@ -94,6 +95,18 @@ class TierRail(QFrame):
         card = self.cards.get(status.role)
         if card is not None:
             card.set_status(status)
+
+    def wait_for(self, role: str, others: Sequence[str]) -> None:
+        """Let the card of `role` say that it is started once `others` have stopped."""
+        card = self.cards.get(role)
+        if card is not None:
+            card.wait_for(others)
+
+    def set_outlook(self, outlook: Outlook, together: Together | None = None) -> None:
+        """Hand `outlook` to the card of its role."""
+        card = self.cards.get(outlook.role)
+        if card is not None:
+            card.set_outlook(outlook, together)
 
     def _step(self, step: int) -> None:
         self.select_by_step(step)

@@ -10,9 +10,11 @@ from PySide6.QtWidgets import QFrame, QGridLayout, QStackedWidget, QTabBar, QVBo
 
 from variet_gui.i18n import tr
 from variet_gui.ui import actions, theme
+from variet_gui.ui.widgets import tab_order
 from variet_gui.ui.widgets.elided_label import ElidedLabel
 from variet_gui.ui.widgets.layout import row
 from variet_gui.ui.widgets.notice_bar import NoticeBar
+from variet_gui.ui.widgets.outside_banner import OutsideBanner
 from variet_gui.ui.widgets.status_line import StatusLine
 from variet_gui.ui.widgets.tier_rail import TierRail
 from variet_gui.ui.widgets.top_bar import TopBar
@@ -33,6 +35,7 @@ class WindowFrame(QWidget):
         super().__init__(parent)
         self.top = TopBar(title, language)
         self.notices = NoticeBar()
+        self.banner = OutsideBanner()
         self.rail = TierRail()
         self.tabs = QTabBar()
         self.stack = QStackedWidget()
@@ -64,8 +67,14 @@ class WindowFrame(QWidget):
         grid.setSpacing(0)
         grid.addWidget(self.top, 0, 0, 1, 2)
         grid.addWidget(self.notices, 1, 0, 1, 2)
-        grid.addWidget(self.rail, 2, 0)
-        grid.addWidget(main, 2, 1)
-        grid.addWidget(self.status, 3, 0, 1, 2)
-        grid.setRowStretch(2, 1)
+        grid.addWidget(self.banner, 2, 0, 1, 2)
+        grid.addWidget(self.rail, 3, 0)
+        grid.addWidget(main, 3, 1)
+        grid.addWidget(self.status, 4, 0, 1, 2)
+        grid.setRowStretch(3, 1)
         grid.setColumnStretch(1, 1)
+
+    def order_stops(self) -> None:
+        """Let Tab walk from the top down: bar, notices, tiers, tabs, and then the page. Cards come and go."""
+        parts = (self.top, self.notices, self.banner, self.rail, self.tabs)
+        tab_order.follow([stop for part in parts for stop in tab_order.stops(part)])
