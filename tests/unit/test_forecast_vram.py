@@ -295,7 +295,7 @@ def test_that_masks_of_older_builds_are_wide_on_the_first_card_only(headers: dic
     assert first - second == pytest.approx(4 * mask * 2 + 2 * mask, abs=1)
 
 
-def test_that_rpc_devices_need_no_scratch_and_no_copies(headers: dict[str, GgufHeader]) -> None:
+def test_that_rpc_devices_keep_no_copies_for_a_pipeline(headers: dict[str, GgufHeader]) -> None:
     flags = "-c 65536 -ub 512 -ts 1,1 -ctk q8_0 -ctv q8_0 -ngl 99"
     remote = ask(headers["qwen27-Q4_K_M"], flags, Device("RPC0", 24000.0), Device("RPC1", 24000.0))
     local = ask(headers["qwen27-Q4_K_M"], flags)
@@ -304,7 +304,7 @@ def test_that_rpc_devices_need_no_scratch_and_no_copies(headers: dict[str, GgufH
         assert one.context_mib == other.context_mib
         assert one.overhead_mib == 0
         assert one.compute_mib is not None
-        assert one.compute_mib < 0.5 * (other.compute_mib or 0)
+        assert one.compute_mib < 0.8 * (other.compute_mib or 0)
 
 
 def test_that_without_a_gpu_everything_is_in_host_memory(headers: dict[str, GgufHeader]) -> None:
