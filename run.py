@@ -120,6 +120,9 @@ def run_tests(arguments):
     prepare_environment(ROOT / "tests" / "requirements.lock")
     require_libraries(QT_LIBRARIES)
     fetch_model()
+    if not any(not word.startswith("-") or word.startswith("-n") for word in arguments):
+        # All of them: on every core, since most wait for a server or a window. A file of tests stays together.
+        arguments = ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile"] + arguments
     return subprocess.call([str(PYTHON), "-m", "pytest"] + arguments, cwd=str(ROOT))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -103,6 +104,7 @@ class Application(QObject):
     def _show_window(self) -> None:
         self.window = self._make_window()
         self.window.show()
+        QTimer.singleShot(0, set_aside_what_stays)
 
     def _make_window(self) -> MainWindow:
         pages = [
@@ -137,6 +139,7 @@ class Application(QObject):
         self.window = new
         old.finish_close()
         old.deleteLater()
+        QTimer.singleShot(0, set_aside_what_stays)
 
     def _finish(self) -> None:
         self._signals.close()
@@ -147,6 +150,17 @@ class Application(QObject):
         self._core.finish()
         self._core.join(5.0)
         self._qt.quit()
+
+
+def set_aside_what_stays() -> None:
+    """Take what the window is made of out of the garbage collector's sight: it stays as long as the window.
+
+    A full collection would else look at all of it, some hundred thousand objects, in the midst of a drag. What an
+    earlier window has left is looked at once more, and given back.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 class _QuitOnSignal(QObject):

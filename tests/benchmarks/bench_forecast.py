@@ -57,7 +57,7 @@ def steps_of(header: GgufHeader, profile: LaunchProfile) -> Iterator[tuple[str, 
         return forecast(header, changed, devices or TWO_CARDS, build=BUILD)
 
     def context() -> object:
-        return ask(profile.with_value("ctx_size", 262144 - 1024 * next(numbers)))
+        return ask(profile.with_value("ctx_size", 262144 - 1024 * (next(numbers) % 250)))
 
     def split() -> object:
         return ask(profile.with_value("tensor_split", split_for_layers(5 + next(numbers) % 30, 40)))
@@ -71,7 +71,7 @@ def steps_of(header: GgufHeader, profile: LaunchProfile) -> Iterator[tuple[str, 
     def eight() -> object:
         cards = [Device(f"CUDA{number}", 11906.0) for number in range(8)]
         return ask(
-            profile.with_value("ctx_size", 262144 - 1024 * next(numbers)).with_value("tensor_split", (1,) * 8), *cards
+            profile.with_value("ctx_size", 262144 - 1024 * (next(numbers) % 250)).with_value("tensor_split", (1,) * 8), *cards
         )
 
     yield "context", context

@@ -65,7 +65,8 @@ def looked_at(folder: Path, catalog: Path, prepare: Callable[[Panel], None] | No
         assert server.status.failure is not None
         return caught.value.failure, server.status.failure
 
-    return with_panel(folder, catalog, work)
+    both: tuple[Failure, Failure] = with_panel(folder, catalog, work)
+    return both
 
 
 def with_panel(folder: Path, catalog: Path, work: Callable[[Panel], Awaitable[Any]]) -> Any:
@@ -171,3 +172,24 @@ def test_that_a_load_that_was_given_up_says_what_it_had_come_to(tmp_path: Path) 
     assert found.detail is not None
     assert "it was loading the weights" in found.detail.english
     assert found.evidence
+
+
+def test_that_the_real_server_starts_after_one_press(tmp_path: Path, real_llama_server: Path, demo_model: Path) -> None:
+    catalog = failing(tmp_path, "flag-no-mmap.txt", engine=str(real_llama_server), extra_arguments=["--no-mmap"])
+    settings = json.loads(catalog.read_text(encoding="utf-8"))
+    settings["tiers"][0]["parameters"] = {"model": str(demo_model), "ctx_size": 512}
+    catalog.write_text(json.dumps(settings), encoding="utf-8")
+
+    async def work(panel: Panel) -> None:
+        with pytest.raises(StartFailed) as caught:
+            await panel.run.start("fast")
+        assert caught.value.failure.code in ("flag_removed", "flag_unknown")
+        server = panel.fleet.server("fast")
+        await wait_until(lambda: bool(server.status.failure and server.status.failure.fixes[0].changes_settings))
+        assert server.status.failure is not None
+        panel.tune.replace(applied(panel.tune.draft("fast"), server.status.failure.fixes[0]))
+        await panel.run.start("fast")
+        assert server.status.state is ServerState.READY
+        assert server.status.failure is None
+
+    with_panel(tmp_path, catalog, work)

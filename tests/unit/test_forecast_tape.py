@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from variet_gui.forecast.allocator import ALIGNMENT, Allocator, empty, padded
+from variet_gui.forecast.allocator import ALIGNMENT, ALLOCATE, FREE, Allocator, empty, padded
 from variet_gui.forecast.graph import Graph, Op, Tensor, Where
-from variet_gui.forecast.tape import ALLOCATE, ENTRANCE, FREE, Tape, compile_tape, replay, split
+from variet_gui.forecast.tape import ENTRANCE, Tape, compile_tape, replay, split
 
 UNIT = ALIGNMENT
 WIDE, NARROW = (8 * UNIT // 4, 1), (UNIT // 4, 1)

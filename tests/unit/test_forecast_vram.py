@@ -295,9 +295,12 @@ def test_that_masks_of_older_builds_are_wide_on_the_first_card_only(headers: dic
     assert first - second == pytest.approx(4 * mask * 2 + 2 * mask, abs=1)
 
 
-def test_that_rpc_devices_keep_no_copies_for_a_pipeline(headers: dict[str, GgufHeader]) -> None:
+def test_that_rpc_devices_need_no_scratch_and_work_as_a_pipeline_in_newer_builds(
+    headers: dict[str, GgufHeader],
+) -> None:
     flags = "-c 65536 -ub 512 -ts 1,1 -ctk q8_0 -ctv q8_0 -ngl 99"
-    remote = ask(headers["qwen27-Q4_K_M"], flags, Device("RPC0", 24000.0), Device("RPC1", 24000.0))
+    workers = (Device("RPC0", 24000.0), Device("RPC1", 24000.0))
+    remote = ask(headers["qwen27-Q4_K_M"], flags, *workers)
     local = ask(headers["qwen27-Q4_K_M"], flags)
     for one, other in zip(remote.devices, local.devices, strict=True):
         assert one.weights_mib == pytest.approx(other.weights_mib, abs=0.01)  # no padded rows on a worker
@@ -305,6 +308,10 @@ def test_that_rpc_devices_keep_no_copies_for_a_pipeline(headers: dict[str, GgufH
         assert one.overhead_mib == 0
         assert one.compute_mib is not None
         assert one.compute_mib < 0.8 * (other.compute_mib or 0)
+    before = forecast(headers["qwen27-Q4_K_M"], profile(flags), workers, era=Era(rpc_events=False))
+    mask = 2 * 512 * 65536 / 2**20
+    for one, older in zip(remote.devices, before.devices, strict=True):
+        assert (one.compute_mib or 0) - (older.compute_mib or 0) > 2 * mask
 
 
 def test_that_without_a_gpu_everything_is_in_host_memory(headers: dict[str, GgufHeader]) -> None:

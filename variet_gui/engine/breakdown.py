@@ -1,8 +1,8 @@
 """What llama-server says of its memory before it loads anything: `fit_memory_breakdown`, or the table of older builds.
 
-Source: `common/fit.cpp` common_memory_breakdown_print and common_params_fit_impl, b11434; the table is the same in b9093
-and was called `llama_memory_breakdown_print` before. `--fit` makes model and context without allocating, prints what
-they would take, and, with a draft model or multi-token prediction, does the same for the second context.
+Source: `common/fit.cpp` common_memory_breakdown_print and common_params_fit_impl, b11434; the table is the same in
+b9093 and was called `llama_memory_breakdown_print` before. `--fit` makes model and context without allocating, prints
+what they would take, and, with a draft model or multi-token prediction, does the same for the second context.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from variet_gui.engine import log_facts as facts
 from variet_gui.engine.log_parser import parse
 
 _LEVELS = {"error": "E", "warn": "W", "info": "I", "debug": "D", "trace": "T"}
-_HEADING = "| memory breakdown [MiB] |"
+_HEADING = ": | memory breakdown [MiB] "
 _ROW = "memory_breakdown_print: |   - "
 _SECOND = "getting device memory data for the extra model"
 _NO_SECOND = "failed to measure the memory of the extra model"
 _FIT_ENDED = re.compile(
-    r"(?:common|llama)_(?:params_fit|fit_params): (?:successfully fit|failed to fit|encountered an error|fitting params)"
+    r"(?:common|llama)_(?:params_fit|fit_params): "
+    r"(?:successfully fit|failed to fit|encountered an error|fitting params)"
 )
 
 

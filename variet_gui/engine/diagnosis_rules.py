@@ -168,7 +168,7 @@ RULES: tuple[Rule, ...] = (
     _rule("chat_template", r"chat template parsing error: (?P<reason>.+)"),
     _rule("chat_template", r"common_chat_templates_init: error: (?P<reason>.+)"),
     _rule("chat_template", r"error: the supplied chat template is not supported: (?P<reason>.+)", weak=True),
-    _rule("disk_full", r"No space left on device|ENOSPC|Errno 28|disk is full|not enough space on the disk", file="?"),
+    _rule("disk_full", r"No space left on device|ENOSPC|Errno 28|disk is full|not enough space on the disk"),
     # Devices
     _rule("gpu_lost", r"(?P<reason>vk::\S*DeviceLost\S*|ErrorDeviceLost)", when=When.ALWAYS, device=texts.A_GPU),
     _rule("gpu_lost", r"(?P<reason>NVRM: Xid.*|.*fallen off the bus.*)", when=When.ALWAYS, device=texts.A_GPU),
@@ -274,7 +274,7 @@ TROUBLES: tuple[Rule, ...] = (
     _rule(
         "chat_template", r"(?:Jinja|jinja|template).*(?:error|Error|exception).*?: (?P<reason>.+)", when=When.WORKING
     ),
-    _rule("disk_full", r"No space left on device", when=When.WORKING, file="?"),
+    _rule("disk_full", r"No space left on device", when=When.WORKING),
     _rule("request_failed", r"(?:send_error|got exception): .*?error\W+(?P<reason>.+)", when=When.WORKING),
     _rule("request_failed", r"(?P<reason>failed to (?:encode|decode|process) mtmd \w+.*)", when=When.WORKING),
 )

@@ -147,15 +147,18 @@ async def measure(
     has_second = _has_second_context(command.argv)
     reader, exit_code = BreakdownReader(), None
     try:
-        async with asyncio.timeout(limit_s), short_run(argv, environment, remote="--rpc" in argv) as run:
-            async with contextlib.aclosing(run.lines()) as lines:
-                async for line in lines:
-                    reader.add(line)
-                    if reader.is_loading or (reader.first and (reader.second or not has_second)):
-                        break
-                else:
-                    reader.finish()
-                    exit_code = await run.process.wait()
+        async with (
+            asyncio.timeout(limit_s),
+            short_run(argv, environment, remote="--rpc" in argv) as run,
+            contextlib.aclosing(run.lines()) as lines,
+        ):
+            async for line in lines:
+                reader.add(line)
+                if reader.is_loading or (reader.first and (reader.second or not has_second)):
+                    break
+            else:
+                reader.finish()
+                exit_code = await run.process.wait()
     except SpawnError as error:
         raise DryRunError(error.message) from error
     except TimeoutError:

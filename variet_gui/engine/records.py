@@ -142,6 +142,7 @@ class StateFile:
                 self.load()
             except StateFileError as error:
                 log.error("%s", error)
+                self.problem = error.message
         with self._lock:
             self._records[record.role] = record
             self._write()

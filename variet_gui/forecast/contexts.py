@@ -129,7 +129,7 @@ class Contexts:
         keys, values = self._settings.draft_types
         graph = replace(batch.graph, key_type=keys, value_type=values, snapshots=1)
         index = self._model.trunk_layers
-        step = Step(self._model.layers[index], predicts=True)
+        step = Step(self._model.layers[index], cache_on_host=not self._settings.cache_on_gpu, predicts=True)
         where = self._plan.placed.layer_device[index]
         steps = tuple((step,) if device == where else () for device in range(len(self._kinds)))
         own = (step,) if where is None else ()

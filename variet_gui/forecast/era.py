@@ -6,7 +6,8 @@ apart. Between the two it cannot be said which rule holds, and the forecast take
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
+from functools import cache, cached_property
 
 REFERENCE_BUILD = 11434
 """The build whose source the rules were read from."""
@@ -19,7 +20,7 @@ _MIXED = (11258, 11434)
 _RPC_EVENTS = (9093, 11434)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Era:
     """What holds for one build; None where that cannot be said."""
 
@@ -40,12 +41,14 @@ class Era:
     """RPC devices compute while others do (`ggml-rpc.cpp`, ggml_backend_rpc_device_get_props; #18626): several of them
     work as a pipeline, and pay for its copies."""
 
-    @property
+    @cached_property
     def certain(self) -> bool:
-        """Whether every rule is known for this build."""
-        return None not in astuple(self)
+        """Whether every rule is known for this build, but for that of RPC devices: of those the larger is taken."""
+        rules = {name: rule for name, rule in vars(self).items() if name not in ("rpc_events", "certain")}
+        return None not in rules.values()
 
 
+@cache
 def era_of(build: int | None) -> Era:
     """Return what holds for a build number; None, an unofficial build, is taken for the reference build."""
     number = REFERENCE_BUILD if build is None or build < 2 else build

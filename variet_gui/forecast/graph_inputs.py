@@ -52,6 +52,7 @@ class GraphInputs:
         self.mixed_sizes = (self.state_bytes, self.state_bytes, padded(_INDEX_BYTES * tokens))
         """Embeddings, rows and places of a batch of text and pictures."""
         self.scales_embeddings = model.architecture in _SCALED_EMBEDDINGS
+        self._sizes: dict[tuple[str, bool], int] = {}
 
     @property
     def host_bytes(self) -> int:
@@ -95,6 +96,12 @@ class GraphInputs:
 
     def size(self, name: str, *, first: bool) -> int:
         """Return the bytes of an input of the layers, by its name."""
+        known = self._sizes.get((name, first))
+        if known is None:
+            known = self._sizes[name, first] = self._size(name, first=first)
+        return known
+
+    def _size(self, name: str, *, first: bool) -> int:
         model, graph = self._model, self._batch.graph
         match name.removesuffix(_SLIDING):
             case "mask":

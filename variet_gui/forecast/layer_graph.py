@@ -73,7 +73,7 @@ class LayerGraph(Graph):
         self._comes_normed, self.picks_rows = comes_normed, picks_rows
         self.model, self.layer, self.settings = model, layer, settings
         self._staged = staged
-        self._cache_place = Where.STAGED if cache_on_host else Where.DEVICE
+        self.cache_place = Where.STAGED if cache_on_host else Where.DEVICE
 
     def has(self, name: str) -> bool:
         """Whether the layer has the tensor."""
@@ -140,7 +140,7 @@ class LayerGraph(Graph):
             tensor = {"q": queries, "k": keys, "v": values}[which]
             if tensor is not None:
                 self.expand(tensor)
-        key_cache, value_cache = (Tensor(Op.NONE, (1,), where=self._cache_place) for _ in range(2))
+        key_cache, value_cache = (Tensor(Op.NONE, (1,), where=self.cache_place) for _ in range(2))
         if keys is not None and values is not None:
             self._remember(keys, key_cache, values, value_cache, sliding)
         cached_keys = self._cached(key_cache, layer.key_width, settings.key_type)
@@ -224,95 +224,3 @@ class LayerGraph(Graph):
         else:
             up = self.unary(up)
         return self.linear(f"ffn_down{suffix}", up, self.model.width)
-
-    def experts(self, tensor: Tensor, logits: Tensor | None = None) -> Tensor:
-        """Return what the chosen experts make of `tensor`."""
-        model, tokens = self.model, tensor.shape[1]
-        used, width = model.experts_used, model.expert_feed_forward
-        if logits is None:
-            logits = self.linear("ffn_gate_inp", tensor, model.experts)
-        chances = self.add(Op.SOFTMAX, logits.shape, logits)
-        chosen = self.view(self.add(Op.SORT, chances.shape, chances), (used, tokens))
-        shares = self._shares(chances, chosen)
-        rows = self.view(tensor, (model.width, 1, tokens))
-
-        def through(name: str, values: Tensor, out: int) -> Tensor:
-            return self.add(Op.EXPERTS, (out, used, tokens), self.weight(f"{name}.weight"), values, chosen)
-
-        if self.has("ffn_gate_up_exps.weight"):
-            both = through("ffn_gate_up_exps", rows, 2 * width)
-            gate, up = self.view(both, (width, used, tokens)), self.view(both, (width, used, tokens))
-        else:
-            up = through("ffn_up_exps", rows, width)
-            gate = through("ffn_gate_exps", rows, width)
-        result = through("ffn_down_exps", self.add(Op.GATED, (width, used, tokens), gate, up), model.width)
-        if self.has("ffn_down_exps.scale"):
-            scale = self.view(self.weight("ffn_down_exps.scale"), (1, model.experts, 1))
-            scale = self.add(Op.OTHER, (1, model.experts, tokens), scale)
-            result = self.add(Op.MULTIPLY, result.shape, result, self.add(Op.OTHER, (1, used, tokens), scale, chosen))
-        result = self.add(Op.MULTIPLY, result.shape, result, shares)
-        self.expand(result)
-        views = [self.view(result, (model.width, tokens)) for _ in range(used)]
-        for view in views:
-            self.expand(view)
-        total = views[0]
-        for view in views[1:]:
-            total = self.add(Op.ADD, total.shape, total, view)
-            self.expand(total)
-        return total
-
-    def _shares(self, chances: Tensor, chosen: Tensor) -> Tensor:
-        """Return the weights of the chosen experts, normalised to 1."""
-        experts, used, tokens = self.model.experts, self.model.experts_used, chosen.shape[1]
-        picked = self.add(Op.OTHER, (1, used, tokens), self.view(chances, (1, experts, tokens)), chosen)
-        flat = self.view(picked, (used, tokens))
-        total = self.unary(self.add(Op.OTHER, (1, tokens), flat))
-        # Not in place: the flat rows are a view.
-        shares = self.view(self.add(Op.OTHER, (used, tokens), flat, total), (1, used, tokens))
-        self.expand(shares)
-        return shares
-
-    def delta_net(self, tensor: Tensor) -> Tensor:
-        """Return `tensor` through a gated delta net, projections included."""
-        sizes = self.model.recurrence
-        if sizes is None:
-            raise ValueError("the model has no recurrent layers")
-        settings, tokens = self.settings, self.settings.tokens
-        mixed = self.linear("attn_qkv", tensor, sizes.channels)
-        gate = self.linear("attn_gate", tensor, sizes.inner)
-        beta = self.linear("ssm_beta", tensor, sizes.heads)
-        beta = self.unary(self.view(beta, beta.shape))
-        decay = self.linear("ssm_alpha", tensor, sizes.heads)
-        decay = self.add(Op.ADD, decay.shape, self.view(decay, decay.shape), self.weight("ssm_dt.bias"))
-        decay = self.add(Op.MULTIPLY, decay.shape, self.unary(decay), self.weight("ssm_a"))
-
-        window, window_store = self._state((sizes.kernel - 1) * sizes.channels)
-        length = tokens + settings.sequences * (sizes.kernel - 1)
-        joined = self.add(Op.OTHER, (length, sizes.channels), window, self.view(mixed, mixed.shape))
-        self.expand(self.store(window_store, self.view(joined, (1,))))
-        state, state_store = self._state(sizes.state * sizes.inner)
-        convolved = self.add(Op.OTHER, (sizes.channels, tokens), joined, self.weight("ssm_conv1d.weight"))
-        convolved = self.unary(convolved)
-        narrow = (sizes.state * sizes.groups, tokens)
-        query, key, value = (self.view(convolved, shape) for shape in (narrow, narrow, (sizes.inner, tokens)))
-        query, key = self.unary(self.norm(query, None)), self.unary(self.norm(key, None))
-        states = settings.snapshots * sizes.state * settings.sequences
-        result = self.add(Op.OTHER, (sizes.inner, tokens + states), query, key, value, decay, beta, state)
-        output, kept = self.view(result, (sizes.inner, tokens)), self.view(result, (1,))
-        self.expand(self.store(state_store, kept))
-        output = self.norm(output, "ssm_norm")
-        # silu(gate) reads a reshaped view and gets a place of its own.
-        opened = self.unary(self.view(gate, gate.shape))
-        return self.linear("ssm_out", self.add(Op.MULTIPLY, output.shape, output, opened), self.model.width)
-
-    def _state(self, numbers: int) -> tuple[Tensor, Tensor]:
-        """Return the states of all sequences, read, and where they are kept."""
-        cache = Tensor(Op.NONE, (1,), where=self._cache_place)
-        self.expand(self.store(cache, self.view(cache, (1,))))
-        read = self.add(Op.OTHER, (numbers, self.settings.sequences), self.view(cache, (1,)), self.input("states"))
-        if self._cache_place is Where.STAGED:
-            read.where = Where.HOST
-        rows = self.view(read, read.shape)
-        self.expand(rows)
-        self.expand(self.store(cache, self.view(read, (1,)), self.view(cache, (1,))))
-        return self.view(rows, rows.shape), cache

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from variet_gui.forecast.fusion import fuse
 from variet_gui.forecast.graph import Op, Tensor, Where
+from variet_gui.forecast.layer_blocks import delta_net, experts
 from variet_gui.forecast.layer_graph import NORM, GraphSettings, LayerGraph
 from variet_gui.forecast.shape import Attention, LayerShape, ModelShape
 from variet_gui.forecast.tape import Tape, compile_tape, interpolated, split
@@ -159,7 +160,7 @@ def _qwen35(graph: LayerGraph) -> Tensor:
     tensor = graph.first_norm()
     graph.expand(tensor)
     recurrent = graph.layer.attention is Attention.RECURRENT
-    tensor = graph.delta_net(tensor) if recurrent else _gated_attention(graph, tensor)
+    tensor = delta_net(graph, tensor) if recurrent else _gated_attention(graph, tensor)
     if recurrent:
         tensor = graph.view(tensor, tensor.shape)
     return _qwen35_feed_forward(graph, graph.add(Op.ADD, tensor.shape, tensor, graph.entrance))
@@ -171,7 +172,7 @@ def _qwen35_feed_forward(graph: LayerGraph, residual: Tensor) -> Tensor:
     if not graph.has("ffn_gate_inp.weight"):
         tensor = graph.feed_forward(tensor, graph.layer.feed_forward)
     else:
-        total = graph.experts(tensor)
+        total = experts(graph, tensor)
         if graph.has("ffn_up_shexp.weight"):
             shared = graph.feed_forward(tensor, model.shared_feed_forward, "_shexp")
             gate = graph.unary(graph.linear("ffn_gate_inp_shexp", tensor, 1))
@@ -229,7 +230,7 @@ def _gemma4_experts(graph: LayerGraph, residual: Tensor) -> Tensor:
     router = graph.unary(graph.norm(residual, None))
     router = graph.add(Op.MULTIPLY, router.shape, router, graph.weight("ffn_gate_inp.scale"))
     logits = graph.linear("ffn_gate_inp", router, graph.model.experts)
-    routed = graph.norm(graph.experts(tensor, logits), "post_ffw_norm_2")
+    routed = graph.norm(experts(graph, tensor, logits), "post_ffw_norm_2")
     return graph.add(Op.ADD, routed.shape, shared, routed)
 
 
@@ -264,7 +265,7 @@ def _standard(graph: LayerGraph) -> Tensor:
     residual = graph.add(Op.ADD, tensor.shape, tensor, entrance)
     tensor = graph.norm(residual, "ffn_norm")
     if graph.has("ffn_gate_inp.weight"):
-        tensor = graph.experts(tensor)
+        tensor = experts(graph, tensor)
     else:
         tensor = graph.feed_forward(tensor, layer.feed_forward)
     if gemma:

@@ -7,8 +7,8 @@ then one replay tells the outcome for every context.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TypeAlias
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
 from variet_gui.forecast.allocator import Allocator, Place, State, padded
 from variet_gui.forecast.tape import ENTRANCE, Tape
@@ -36,8 +36,74 @@ class _Growing:
     cell_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Chain:
+    """The outcome of several layers one after another, for any number of cells of their caches."""
+
+    state: State
+    place: Place
+    peak: int
+    rules: tuple[tuple[bool, int, int, int, int], ...]
+    """(its cache slides, hole, offset, bytes, bytes per cell) of every tensor that grows."""
+
+
+class Layer(Protocol):
+    """One layer of a chain."""
+
+    @property
+    def tape(self) -> Tape:
+        """Return its tape."""
+
+    @property
+    def slides(self) -> bool:
+        """Return whether its cache has the cells of a sliding one."""
+
+
+_chains: dict[tuple[tuple[Layer, ...], State, Place], _Chain] = {}
 _outcomes: dict[tuple[Tape, int, State, Place], Outcome] = {}
 _growing: dict[tuple[Tape, State, Place], _Growing] = {}
+
+
+def chained(layers: tuple[Layer, ...], cells: int, sliding_cells: int, state: State, place: Place) -> Outcome:
+    """Return what `layers` leave one after another, all of whose inputs are on the device.
+
+    Args:
+        layers: compared by identity.
+        cells: of an ordinary cache.
+        sliding_cells: of a sliding cache.
+        state: of the buffer, before.
+        place: of what came before.
+    """
+    question = (layers, state, place)
+    known = _chains.get(question)
+    if known is not None:
+        peak = known.peak
+        for slides, hole, offset, n_bytes, cell_bytes in known.rules:
+            size = padded(n_bytes + cell_bytes * (sliding_cells if slides else cells))
+            if size <= hole:
+                break
+            peak = max(peak, offset + size)
+        else:
+            return known.state, known.place, peak
+    peak = fixed = state[-1][0]
+    rules: dict[tuple[bool, int, int, int, int], None] | None = {}
+    for layer in layers:
+        tape = layer.tape
+        after, left, reached = outcome(tape, sliding_cells if layer.slides else cells, state, place)
+        rule = _growing.get((tape, state, place)) if tape.grows else None
+        if rule is not None and rules is not None:
+            rules[layer.slides, rule.hole, rule.offset, rule.n_bytes, rule.cell_bytes] = None
+            fixed = max(fixed, rule.peak)
+        elif tape.grows:
+            rules = None
+        else:
+            fixed = max(fixed, reached)
+        peak = max(peak, reached)
+        state, place = after, left
+    if rules is not None:
+        _make_room()
+        _chains[question] = _Chain(state, place, fixed, tuple(rules))
+    return state, place, peak
 
 
 def outcome(tape: Tape, cells: int, state: State, place: Place) -> Outcome:
@@ -60,14 +126,41 @@ def outcome(tape: Tape, cells: int, state: State, place: Place) -> Outcome:
     question = (tape, cells, state, place)
     known = _outcomes.get(question)
     if known is None:
-        known = _replayed(tape, cells, state, place)
+        low = state[0][0]
+        movable = low and (place[1] or not tape.frees_entrance)
+        known = _moved(tape, cells, state, place, low) if movable else _replayed(tape, cells, state, place)
         _make_room()
         _outcomes[question] = known
     return known
 
 
+def _moved(tape: Tape, cells: int, state: State, place: Place, by: int) -> Outcome:
+    """Return the outcome from that of the same holes `by` bytes lower: where they lie decides nothing."""
+    holes = tuple((offset - by, size) for offset, size in state)
+    entrance = (place[0] - by, place[1]) if place[1] else place
+    left, result, peak = outcome(tape, cells, holes, entrance)
+    rule = _growing.get((tape, holes, entrance))
+    if rule is not None:
+        _growing[tape, state, place] = replace(
+            rule,
+            state=_higher(rule.state, by),
+            place=_place_higher(rule.place, by),
+            peak=rule.peak + by,
+            offset=rule.offset + by,
+        )
+    return _higher(left, by), _place_higher(result, by), peak + by
+
+
+def _higher(state: State, by: int) -> State:
+    return tuple((offset + by, size) for offset, size in state)
+
+
+def _place_higher(place: Place, by: int) -> Place:
+    return (place[0] + by, place[1]) if place[1] else place
+
+
 def _make_room() -> None:
-    for memory in (_outcomes, _growing):
+    for memory in (_chains, _outcomes, _growing):
         if len(memory) >= _MOST_REMEMBERED:
             memory.clear()
 

@@ -62,6 +62,11 @@ class Tape:
         return tuple(event for part in self.parts for event in (*part.staging, *part.events))
 
     @cached_property
+    def frees_entrance(self) -> bool:
+        """Whether what the layer before left is given back."""
+        return any(event[:2] == (FREE, ENTRANCE) for event in self.events)
+
+    @cached_property
     def growing(self) -> tuple[tuple[Event, ...], Event, tuple[Event, ...], tuple[Event, ...]] | None:
         """Return (before, event, while it is there, behind) where one tensor alone depends on the cells; else None."""
         events = self.events

@@ -72,6 +72,11 @@ def compute_unknown(
         return msg("With weights in host memory that the CPU works with the compute buffer is not known.")
     if any(override.buffer != CPU for override in settings.overrides):
         return msg("With weights moved to other GPUs by name the compute buffer is not known.")
+    if not settings.cache_on_gpu and kinds and (settings.flash_attention == "off" or plan.weights.head_moved):
+        return msg(
+            "With the cache in host memory the compute buffer is known only with flash attention and with the output "
+            "head on its device."
+        )
     if settings.predicts and not (model.prediction_layers and model.recurrence is not None):
         return msg("The memory of multi-token prediction is known for Qwen 3.5 with its extra layer only.")
     if settings.predicts and era.mixed_inputs is not True:

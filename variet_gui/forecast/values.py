@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 
 from variet_gui.i18n import Message
 
@@ -34,7 +35,7 @@ class Device:
     """What other programs hold now."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class DeviceForecast:
     """What one device will hold, MiB. None: not known, and the reason is among the forecast's notes."""
 
@@ -53,7 +54,7 @@ class DeviceForecast:
     uncertainty_mib: float
     """The forecast may be off by so much, either way."""
 
-    @property
+    @cached_property
     def known_mib(self) -> float:
         """Return the sum of what is known, other programs included."""
         own = (self.weights_mib, self.context_mib, self.compute_mib, self.projector_mib)
@@ -74,7 +75,7 @@ class DeviceForecast:
         """Return what is left, negative when it does not fit; None when capacity or a part is not known."""
         return self.capacity_mib - self.known_mib if self.complete and self.capacity_mib is not None else None
 
-    @property
+    @cached_property
     def verdict(self) -> Verdict:
         """Return whether this device is large enough."""
         if self.capacity_mib is None:
@@ -108,7 +109,7 @@ NO_HOST = HostForecast(0.0, None, None, 0.0, 0.0, 0.0)
 """Where nothing could be forecast."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Forecast:
     """What a start will take, before it is started."""
 
@@ -121,7 +122,7 @@ class Forecast:
     notes: tuple[Message, ...] = ()
     """What to keep in mind; changes no verdict."""
 
-    @property
+    @cached_property
     def verdict(self) -> Verdict:
         """Return the worst of all devices."""
         verdicts = {device.verdict for device in self.devices}

@@ -112,7 +112,7 @@ class _Forecaster:
         if isinstance(flash, Message):
             self._reasons.append(flash)
         compute = self._compute(plan, flash)
-        context = self._context(plan, flash)
+        context = self._context(plan)
         home, taken = self._place_projector(projector)
         results = tuple(
             self._device(index, plan, context, compute, taken if index == home else None)
@@ -153,7 +153,7 @@ class _Forecaster:
         larger = tuple(max(pair) for pair in zip(*(result.devices for result in both), strict=True))
         return ComputeBytes(larger, max(result.host for result in both))
 
-    def _context(self, plan: Plan, flash: bool | Message) -> tuple[list[int], int] | None:
+    def _context(self, plan: Plan) -> tuple[list[int], int] | None:
         """Return bytes per device and in host memory; None, with a reason, where the rule is not known."""
         model, settings = self._model, self._settings
         if not model.cache_known:

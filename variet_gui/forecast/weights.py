@@ -30,6 +30,7 @@ _FIRST_LAYER = ("per_layer_model_proj.", "per_layer_proj_norm.")
 _EVERY_LAYER = "rope_freqs."
 """One copy on every device with layers."""
 _EMBEDDINGS = "token_embd.weight"
+_HEAD = "output.weight"
 _REMOTE = "RPC"
 _REMOTE_ALIGNMENT = 32
 """TENSOR_ALIGNMENT of the CPU."""
@@ -62,6 +63,8 @@ class WeightBytes:
     host: int
     unknown_buffers: tuple[str, ...]
     """Buffers that overrides name and that are none of the devices."""
+    head_moved: bool
+    """Whether an override takes the output head off its device."""
 
 
 _Key: TypeAlias = tuple[int, tuple[tuple[str, str], ...]]
@@ -151,7 +154,8 @@ def weight_bytes(
         # A second copy for the output, unless it would lie where the first lies.
         if placed.output_device is not None and home is None:
             sums.add(embeddings, placed.output_device, None)
-    return WeightBytes(tuple(sums.devices), sums.host, tuple(dict.fromkeys(sums.unknown)))
+    head = _EMBEDDINGS if model.tied else _HEAD
+    return WeightBytes(tuple(sums.devices), sums.host, tuple(dict.fromkeys(sums.unknown)), head in taken)
 
 
 class _Sums:

@@ -70,6 +70,9 @@ class Surveyor:
         """The engine of a model that belongs to no tier."""
         self._addresses: dict[str | None, Mapping[str, str]] = {}
         """PCI addresses of devices as servers have told, by CUDA_VISIBLE_DEVICES."""
+        self._expected: dict[tuple[str, bool], tuple[Catalog | None, tuple[float | None, ...]]] = {}
+        self._machines: dict[str, tuple[Sight, tuple[ServerStatus, ...], Machine]] = {}
+        """The machine that each tier saw last, with what it was made from: a slider does not change it."""
         self.given: Machine | None = None
         """Cards that the operator asked about instead of this computer's."""
         self.build: int | None = None
@@ -162,13 +165,18 @@ class Surveyor:
         """Return the devices that a start of `profile` would see, without what our own servers hold of them."""
         if self.given is not None:
             return self.given
-        sight = self._sight(role, profile)
+        sight, statuses = self._sight(role, profile), self.statuses()
+        known = self._machines.get(role)
+        if known is not None and known[0] == sight and known[1] == statuses:
+            return known[2]
         machine = machine_of(sight)
         held: dict[int, float] = {}
-        for status in self.statuses():
+        for status in statuses:
             for card, mib in held_on_cards(status, sight.gpus, machine).items():
                 held[card] = held.get(card, 0.0) + mib
-        return machine_of(replace(sight, held_mib=held)) if held else machine
+        machine = machine_of(replace(sight, held_mib=held)) if held else machine
+        self._machines[role] = (sight, statuses, machine)
+        return machine
 
     def devices(self, role: str, profile: LaunchProfile) -> tuple[SeenDevice, ...] | None:
         """Return the devices that a start of `profile` could be told to use; None while nobody knows."""
@@ -208,8 +216,16 @@ class Surveyor:
             addresses=self._addresses.get(self._visible(profile), {}),
             rpc=tuple(part.strip() for part in (_rpc(profile) or "").split(",") if part.strip()),
             embedded=binary is not None and binary.embedded,
-            assumed_mib=_assumed(self._tune.catalog, role, profile),
+            assumed_mib=self._assumed(role, profile),
         )
+
+    def _assumed(self, role: str, profile: LaunchProfile) -> tuple[float | None, ...]:
+        """Return the cards that the catalog expects; another catalog is another object."""
+        catalog, none = self._tune.catalog, profile.get("device") == "none"
+        known = self._expected.get((role, none))
+        if known is None or known[0] is not catalog:
+            known = self._expected[role, none] = (catalog, _assumed(catalog, role, none=none))
+        return known[1]
 
     def circumstances(self, role: str, profile: LaunchProfile, machine: Machine) -> Circumstances:
         """Return what decides which earlier starts tell something of this one."""
@@ -236,12 +252,12 @@ def _rpc(profile: LaunchProfile) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _assumed(catalog: Catalog | None, role: str, profile: LaunchProfile) -> tuple[float | None, ...]:
+def _assumed(catalog: Catalog | None, role: str, *, none: bool) -> tuple[float | None, ...]:
     """Return the cards that the catalog expects: it describes one computer, so the most that any tier expects."""
     if catalog is None:
         return ()
     tier = catalog.tier(role) if role in catalog.roles else None
-    if (tier is not None and tier.expected_gpus == 0) or profile.get("device") == "none":
+    if (tier is not None and tier.expected_gpus == 0) or none:
         return ()
     counts = [other.expected_gpus or 0 for other in catalog.tiers]
     counts += [other.main_gpu_only + 1 for other in catalog.tiers if other.main_gpu_only is not None]

@@ -30,9 +30,15 @@ class CoreThread:
         self._up.wait()
 
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> concurrent.futures.Future[Any]:
-        """Run `coroutine` on the core's loop."""
+        """Run `coroutine` on the core's loop. Once that has ended, nothing runs and the future is cancelled."""
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        except RuntimeError:  # the loop is closed: a click in the last moment of the window
+            coroutine.close()
+            never: concurrent.futures.Future[Any] = concurrent.futures.Future()
+            never.cancel()
+            return never
 
     def finish(self) -> None:
         """Let the loop end: what still runs on it is cancelled. Call `join` afterwards."""

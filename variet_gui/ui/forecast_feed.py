@@ -55,7 +55,7 @@ class ForecastFeed(QObject):
         self._rest.timeout.connect(self._rested)
         card.installEventFilter(self)
         card.fix_asked.connect(self._apply)
-        card.start_asked.connect(lambda: self._role is not None and bridge.start_anyway(self._role))
+        card.start_asked.connect(self._start_anyway)
         card.exact.asked.connect(self._check)
         card.exact.cancelled.connect(self._give_up)
         bridge.draft_changed.connect(self._note_draft)
@@ -126,6 +126,10 @@ class ForecastFeed(QObject):
         """Return what fixes depend on: the values, the verdict, and roughly what other programs hold."""
         held = tuple(round(device.forecast.other_mib / _STEP_MIB) for device in outlook.devices)
         return self._turn, outlook.verdict, held
+
+    def _start_anyway(self) -> None:
+        if self._role is not None:
+            self._bridge.start_anyway(self._role)
 
     def _rested(self) -> None:
         role, outlook = self._role, self._card.outlook

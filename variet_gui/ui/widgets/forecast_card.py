@@ -110,6 +110,8 @@ class ForecastCard(Panel):
         if outlook is self._outlook:
             return
         self._outlook = outlook
+        for bar in self.bars:
+            bar.tell()
         self._show_legend(outlook)
         forecast = outlook.forecast if outlook.devices else None
         _say(self._speed, speed_words(outlook.speed, fits=self._verdict is not Verdict.DOES_NOT_FIT))
@@ -221,7 +223,7 @@ class ForecastCard(Panel):
             _show(bar, position < len(shown))
             if position < len(shown):
                 bar.set_thin(len(shown) > MANY_DEVICES)
-                bar.set_values(shown[position], stretch)
+                bar.set_values(shown[position], stretch, tell=False)
 
     def _show_legend(self, outlook: Outlook) -> None:
         devices = [device.forecast for device in outlook.devices]

@@ -64,7 +64,7 @@ def bar_values(device: DeviceOutlook) -> BarValues:
         measured_mib=measured,
         complete=forecast.complete,
         verdict=verdict,
-        spoken=tr(
+        spoken=lambda: tr(
             "{name}: {memory}, {verdict}. {parts}",
             name=name,
             memory=words,

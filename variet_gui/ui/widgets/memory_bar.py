@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt
+from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, Qt
 from PySide6.QtGui import QBrush, QColor, QHelpEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
 from variet_gui.forecast.values import Verdict
-from variet_gui.ui import theme
 from variet_gui.ui.widgets.painted_line import PANEL_GROUND, use_small_font
+from variet_gui.ui.widgets.shared_colours import shared_colour
 from variet_gui.ui.widgets.verdict_line import TEXT_COLOURS
 
 BAR_PX = 22
@@ -53,8 +53,8 @@ class BarValues:
     complete: bool = True
     """False: something is not known, and the bar ends where that begins."""
     verdict: Verdict = Verdict.FITS
-    spoken: str = ""
-    """What a screen reader says."""
+    spoken: Callable[[], str] = field(default=str, compare=False)
+    """Returns what a screen reader says."""
     details: Callable[[], str] = field(default=str, compare=False)
     """Returns the tooltip: every part to the megabyte. Asked for when it is to be seen."""
 
@@ -72,7 +72,12 @@ class MemoryBar(QWidget):
         self._values = BarValues("", "", (), None)
         self._stretch = 1.0
         self._thickness = BAR_PX
+        self._room = QRectF()
+        self._shape = QPainterPath()
+        self._named = ("", 0)
+        """The name and how wide it is, px."""
         use_small_font(self)
+        self._line = self.fontMetrics()
         # It paints all of itself, the ground too: then Qt need not paint every widget that lies below, at every step.
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -82,18 +87,25 @@ class MemoryBar(QWidget):
         """What is shown."""
         return self._values
 
-    def set_values(self, values: BarValues, stretch: float = 1.0) -> None:
+    def set_values(self, values: BarValues, stretch: float = 1.0, *, tell: bool = True) -> None:
         """Show `values`. The bar's length stands for `stretch` (1 to 1.6) times what the device has.
 
-        Bars below each other take one `stretch`, so that their limits are in line.
+        Bars below each other take one `stretch`, so that their limits are in line. Without `tell` a screen reader is
+        told by `tell` later, once a slider rests.
         """
         stretch = min(MOST_STRETCH, max(1.0, stretch))
         if values == self._values and stretch == self._stretch:
             return
-        if values.spoken != self._values.spoken:
-            self.setAccessibleName(values.spoken)
         self._values, self._stretch = values, stretch
         self.update()
+        if tell:
+            self.tell()
+
+    def tell(self) -> None:
+        """Let a screen reader know what is shown."""
+        spoken = self._values.spoken()
+        if spoken != self.accessibleName():
+            self.setAccessibleName(spoken)
 
     def set_thin(self, thin: bool) -> None:
         """Take less room, as with many devices."""
@@ -122,6 +134,11 @@ class MemoryBar(QWidget):
     def minimumSizeHint(self) -> QSize:
         return QSize(80, self.sizeHint().height())
 
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._line, self._named = self.fontMetrics(), ("", 0)
+        super().changeEvent(event)
+
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             QToolTip.showText(event.globalPos(), self._values.details(), self)
@@ -132,16 +149,14 @@ class MemoryBar(QWidget):
 
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
-        painter.fillRect(self.rect(), theme.colour(PANEL_GROUND))
+        painter.fillRect(self.rect(), shared_colour(PANEL_GROUND))
         self._paint_words(painter)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        top = float(self.fontMetrics().height() + _GAP)
+        top = float(self._line.height() + _GAP)
         limit = self.limit_x()
         track = QRectF(0, top, self.width() if limit is None else limit, self._thickness)
-        shape = QPainterPath()
-        shape.addRoundedRect(QRectF(0, top, self.width(), self._thickness), _RADIUS, _RADIUS)
-        painter.setClipPath(shape)
-        painter.fillRect(track, theme.colour("track"))
+        painter.setClipPath(self._rounded(QRectF(0, top, self.width(), self._thickness)))
+        painter.fillRect(track, shared_colour("track"))
         end = self._paint_parts(painter, track)
         if not self._values.complete:
             self._paint_unknown(painter, QRectF(end, top, max(0.0, self.width() - end), self._thickness))
@@ -149,21 +164,33 @@ class MemoryBar(QWidget):
             self._paint_overflow(painter, QRectF(limit, top, end - limit, self._thickness))
         painter.setClipping(False)
         if limit is not None:
-            painter.fillRect(QRectF(round(limit) - 1, top - 3, 2, self._thickness + 5), theme.colour("failure"))
+            painter.fillRect(QRectF(round(limit) - 1, top - 3, 2, self._thickness + 5), shared_colour("failure"))
         self._paint_uncertainty(painter, top)
         if self._values.measured_mib is not None:
             self._paint_tick(painter, self.x_of(self._values.measured_mib), top)
         painter.end()
 
+    def _rounded(self, room: QRectF) -> QPainterPath:
+        """Return the shape of the bar; it stays while a slider moves."""
+        if room != self._room:
+            self._room, self._shape = room, QPainterPath()
+            self._shape.addRoundedRect(room, _RADIUS, _RADIUS)
+        return self._shape
+
     def _paint_words(self, painter: QPainter) -> None:
-        values, metrics = self._values, painter.fontMetrics()
+        values, metrics = self._values, self._line
         base, verdict = float(metrics.ascent()), values.verdict
         left = self.width() - metrics.horizontalAdvance(values.words)
-        loud = verdict in (Verdict.TIGHT, Verdict.DOES_NOT_FIT)
-        painter.setPen(theme.colour(TEXT_COLOURS[verdict] if loud else "quiet"))
+        loud = verdict is Verdict.TIGHT or verdict is Verdict.DOES_NOT_FIT
+        painter.setPen(shared_colour(TEXT_COLOURS[verdict] if loud else "quiet"))
         painter.drawText(QPointF(left, base), values.words)
-        painter.setPen(theme.colour("quiet"))
-        name = metrics.elidedText(values.name, Qt.TextElideMode.ElideRight, max(0, left - 12))
+        if loud:
+            painter.setPen(shared_colour("quiet"))
+        if values.name != self._named[0]:
+            self._named = (values.name, metrics.horizontalAdvance(values.name))
+        name, room = values.name, max(0, left - 12)
+        if self._named[1] > room:
+            name = metrics.elidedText(name, Qt.TextElideMode.ElideRight, room)
         painter.drawText(QPointF(0.0, base), name)
 
     def _paint_parts(self, painter: QPainter, track: QRectF) -> float:
@@ -176,29 +203,26 @@ class MemoryBar(QWidget):
             room = QRectF(
                 left, track.top(), max(0.0, right - left - (1.0 if right - left > 3.0 else 0.0)), track.height()
             )
-            painter.fillRect(room, theme.colour(part.colour))
+            painter.fillRect(room, shared_colour(part.colour))
             if part.hatched:
-                _stripe(painter, room, theme.colour("idle"))
+                _stripe(painter, room, shared_colour("idle"))
             left = right
         return left
 
     def _paint_unknown(self, painter: QPainter, room: QRectF) -> None:
-        painter.fillRect(room, QBrush(theme.colour("idle"), Qt.BrushStyle.Dense7Pattern))
+        painter.fillRect(room, QBrush(shared_colour("idle"), Qt.BrushStyle.Dense7Pattern))
         if room.width() > 20:
-            painter.setPen(theme.colour("text"))
+            painter.setPen(shared_colour("text"))
             painter.drawText(room, int(Qt.AlignmentFlag.AlignCenter), "?")
 
     def _paint_overflow(self, painter: QPainter, room: QRectF) -> None:
         """Draw what does not fit, and an arrow where even that is cut off."""
-        failure = theme.colour("failure")
-        veil = theme.colour("window")
-        veil.setAlphaF(0.55)
-        painter.fillRect(room, veil)
-        _stripe(painter, room, failure)
+        painter.fillRect(room, shared_colour("window", 0.55))
+        _stripe(painter, room, shared_colour("failure"))
         capacity = self._values.capacity_mib or 0.0
         if self._values.total_mib > capacity * self._stretch + 1.0:
             tip, middle, arm = room.right() - 4, room.center().y(), min(5.0, self._thickness / 3)
-            painter.setPen(QPen(theme.colour("strong"), 2))
+            painter.setPen(QPen(shared_colour("strong"), 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawPolyline(
                 QPolygonF([QPointF(tip - arm, middle - arm), QPointF(tip, middle), QPointF(tip - arm, middle + arm)])
@@ -214,18 +238,19 @@ class MemoryBar(QWidget):
         if high - low < 4 or low >= self.width() - 1:
             return
         middle, arm = top + self._thickness / 2, min(4.0, self._thickness / 4)
-        ink = theme.colour("strong")
-        ink.setAlphaF(0.75)
-        painter.setPen(QPen(ink, 1.25))
-        painter.drawLine(QPointF(low, middle), QPointF(high, middle))
-        for x in (low + 0.6, high - 0.6):
-            painter.drawLine(QPointF(x, middle - arm), QPointF(x, middle + arm))
+        painter.setPen(QPen(shared_colour("strong", 0.75), 1.25))
+        painter.drawLines(
+            [
+                QLineF(low, middle, high, middle),
+                *(QLineF(x, middle - arm, x, middle + arm) for x in (low + 0.6, high - 0.6)),
+            ]
+        )
 
     def _paint_tick(self, painter: QPainter, x: float, top: float) -> None:
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(theme.colour("bar"))
+        painter.setBrush(shared_colour("bar"))
         painter.drawRect(QRectF(x - 2, top - 1, 4, self._thickness + 2))
-        painter.setBrush(theme.colour("strong"))
+        painter.setBrush(shared_colour("strong"))
         painter.drawRect(QRectF(x - 1, top - 1, 2, self._thickness + 2))
         painter.drawPolygon(QPolygonF([QPointF(x - 4, top - 3), QPointF(x + 4, top - 3), QPointF(x, top + 2)]))
 

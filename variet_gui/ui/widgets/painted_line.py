@@ -8,8 +8,8 @@ from PySide6.QtCore import QEvent, QRectF, QSize, Qt
 from PySide6.QtGui import QFont, QHelpEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QSizePolicy, QToolTip, QWidget
 
-from variet_gui.ui import theme
 from variet_gui.ui.stylesheet import SMALL_PX
+from variet_gui.ui.widgets.shared_colours import shared_colour
 
 PANEL_GROUND = "bar"
 """The colour of a panel."""
@@ -29,6 +29,8 @@ class PaintedLine(QWidget):
         super().__init__(parent)
         self._alignment = alignment
         self._text = ""
+        self._wide: int | None = None
+        """How wide it is, px; None: not measured yet."""
         self._ground: str | None = None
         self._lines = 1
         self._details: Callable[[], str] | None = None
@@ -42,7 +44,7 @@ class PaintedLine(QWidget):
     def setText(self, text: str) -> None:
         """Show `text`."""
         if text != self._text:
-            self._text = text
+            self._text, self._wide = text, None
             self.setAccessibleName(text)
             self.update()
 
@@ -75,7 +77,13 @@ class PaintedLine(QWidget):
 
     def room_needed(self) -> int:
         """Return how wide it would have to be to show everything, px."""
-        return self.inset() + self.fontMetrics().horizontalAdvance(self._text) if self._text else 0
+        return self.inset() + self._advance() if self._text else 0
+
+    def _advance(self) -> int:
+        """Return how wide the words are, px; measured once for each text."""
+        if self._wide is None:
+            self._wide = self.fontMetrics().horizontalAdvance(self._text)
+        return self._wide
 
     def inset(self) -> int:
         """Return how far the words stand from what is painted before them, px."""
@@ -94,6 +102,11 @@ class PaintedLine(QWidget):
     def minimumSizeHint(self) -> QSize:
         return QSize(60, self.sizeHint().height())
 
+    def changeEvent(self, event: QEvent) -> None:
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange):
+            self._wide = None
+        super().changeEvent(event)
+
     def event(self, event: QEvent) -> bool:
         if event.type() == QEvent.Type.ToolTip and isinstance(event, QHelpEvent):
             QToolTip.showText(event.globalPos(), self._details() if self._details else self._text, self)
@@ -103,19 +116,22 @@ class PaintedLine(QWidget):
     def paintEvent(self, _event: QPaintEvent) -> None:
         painter = QPainter(self)
         if self._ground is not None:
-            painter.fillRect(self.rect(), theme.colour(self._ground))
+            painter.fillRect(self.rect(), shared_colour(self._ground))
         if self._text:
             self._paint_text(painter)
         painter.end()
 
     def _paint_text(self, painter: QPainter) -> None:
-        metrics, room = painter.fontMetrics(), self.width() - self.inset()
+        room, shown, advance = self.width() - self.inset(), self._text, self._advance()
         wrapped = self._lines > 1
-        shown = self._text if wrapped else metrics.elidedText(self._text, Qt.TextElideMode.ElideRight, room)
-        width = min(room, metrics.horizontalAdvance(shown))
+        if not wrapped and advance >= room:
+            metrics = painter.fontMetrics()
+            shown = metrics.elidedText(shown, Qt.TextElideMode.ElideRight, room)
+            advance = metrics.horizontalAdvance(shown)
+        width = min(room, advance)
         left = 0.0 if self._alignment == Qt.AlignmentFlag.AlignLeft else float(room - width)
         self.paint_before(painter, left)
-        painter.setPen(theme.colour(self.ink()))
+        painter.setPen(shared_colour(self.ink()))
         area = QRectF(left + self.inset(), 0, width + 1, self.height())
         flags = Qt.AlignmentFlag.AlignLeft | (Qt.AlignmentFlag.AlignTop if wrapped else Qt.AlignmentFlag.AlignVCenter)
         painter.drawText(area, int(flags) | (int(Qt.TextFlag.TextWordWrap) if wrapped else 0), shown)

@@ -8,8 +8,8 @@ from PySide6.QtWidgets import QWidget
 
 from variet_gui.forecast.values import Verdict
 from variet_gui.i18n import Message, msg
-from variet_gui.ui import theme
 from variet_gui.ui.widgets.painted_line import PaintedLine
+from variet_gui.ui.widgets.shared_colours import shared_colour
 
 WORDS: dict[Verdict, Message] = {
     Verdict.FITS: msg("fits"),
@@ -88,7 +88,7 @@ class VerdictLine(PaintedLine):
         return TEXT_COLOURS[self._verdict] if self._loud else "quiet"
 
     def paint_before(self, painter: QPainter, left: float) -> None:
-        colour = theme.colour(COLOURS[self._verdict] if self._loud else "idle")
+        colour = shared_colour(COLOURS[self._verdict] if self._loud else "idle")
         paint_shape(painter, self._verdict, left, (self.height() / self.lines - SHAPE_PX) / 2, colour)
 
     @property
