@@ -70,9 +70,8 @@ def steps_of(header: GgufHeader, profile: LaunchProfile) -> Iterator[tuple[str, 
 
     def eight() -> object:
         cards = [Device(f"CUDA{number}", 11906.0) for number in range(8)]
-        return ask(
-            profile.with_value("ctx_size", 262144 - 1024 * (next(numbers) % 250)).with_value("tensor_split", (1,) * 8), *cards
-        )
+        spread = profile.with_value("tensor_split", (1,) * 8)
+        return ask(spread.with_value("ctx_size", 262144 - 1024 * (next(numbers) % 250)), *cards)
 
     yield "context", context
     yield "split", split

@@ -18,7 +18,6 @@ from pathlib import Path
 from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication
 
-from tests.support.tiny_models import png, write_projector, write_text_model
 from variet_gui import assets
 from variet_gui.app import Application, make_application
 from variet_gui.events import ServerState
@@ -55,15 +54,10 @@ def _is_ready(bridge: Bridge, role: str) -> Callable[[], bool]:
 
 
 def demo_catalog(folder: Path, engine: str | None) -> Path:
-    """Write the demo catalog with a tier that can see (on a tiny model that only shows that pictures arrive)."""
+    """Write the demo catalog, with another engine if one is named."""
     catalog = json.loads(assets.config_template("demo_models.json").read_text(encoding="utf-8"))
     if engine:
         catalog["engine"] = engine
-    seeing = next(tier for tier in catalog["tiers"] if tier["role"] == "balanced")
-    seeing["model_name"] = "tiny vision model (random weights)"
-    seeing["parameters"]["model"] = str(write_text_model(folder / "tiny.gguf"))
-    seeing["parameters"]["mmproj"] = str(write_projector(folder / "tiny-mmproj.gguf"))
-    seeing["parameters"]["ctx_size"] = 2048
     path = folder / "catalog.json"
     path.write_text(json.dumps(catalog), encoding="utf-8")
     return path
@@ -92,7 +86,8 @@ def take(folder: Path, theme: str, language: str, size: tuple[int, int], engine:
         for role in ("fast", "balanced"):
             window.rail.cards[role].button.click()
             until(_is_ready(bridge, role), f"{role} ready")
-        bridge.ask("balanced", "What is in this picture?", (png(320, 200, seed=3),), {"max_tokens": 24})
+        picture_bytes = assets.resource("vision_checks", "green-star.png").read_bytes()
+        bridge.ask("balanced", "What shape is this?", (picture_bytes,), {"max_tokens": 24, "temperature": 0})
         bridge.ask("fast", QUESTION, (), {"max_tokens": 200, "temperature": 0.2})
         until(lambda: panel.watch.store.last("fast.generation_tps"), "a moving curve")
         window.rail.select("fast")

@@ -104,7 +104,7 @@ class Tier(_Model):
     """The one GPU it is meant to use, when `expected_gpus` is 1 and it matters which."""
     keep_running: bool = False
     """It survives the window and is adopted at the next start."""
-    listen: Literal["127.0.0.1", "0.0.0.0"] = LOOPBACK
+    listen: Literal["127.0.0.1", "0.0.0.0"] = LOOPBACK  # noqa: S104 - only where the operator asks for it, with a key
     """This computer alone, or every network that it is in: then it asks for an API key, which the panel makes."""
     start_with_panel: bool = False
     """It is started when the window opens."""

@@ -104,7 +104,7 @@ class ModelShape:
 
     @property
     def picks_early(self) -> bool:
-        """Whether the last layer, once it has attended, goes on with the wanted rows alone; else the head picks them."""
+        """Whether the last layer, once it has attended, keeps only the wanted rows; else the output head picks them."""
         return self.architecture in _EARLY_ROWS
 
     @property
