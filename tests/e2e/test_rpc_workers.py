@@ -21,7 +21,7 @@ pytestmark = pytest.mark.engine
 
 
 def panel_on(folder: Path, engine: Path, addresses: str) -> Panel:
-    entry = tier("fast", write_text_model(folder / "tiny.gguf"), rpc=addresses, n_gpu_layers=99)
+    entry = tier("fast", write_text_model(folder / "tiny.gguf"), rpc=addresses, n_gpu_layers=99, ctx_size=32768)
     catalog = write_catalog(folder / "catalog.json", [entry], str(engine))
     return Panel(PanelOptions(catalog, folder / "data"), os.environ)
 
@@ -36,7 +36,8 @@ def test_that_two_workers_are_devices_and_the_loss_of_one_is_explained(tmp_path:
             server = panel.fleet.server("fast")
             held = {part.device: part.weights_mib for part in server.status.buffers if part.weights_mib}
             assert {"RPC0", "RPC1"} <= held.keys()
-            asking = asyncio.create_task(panel.converse.ask("fast", "Tell me a long story.", (), {"max_tokens": 900}))
+            endless = {"max_tokens": 30000, "ignore_eos": True}  # a worker that is not asked is not missed
+            asking = asyncio.create_task(panel.converse.ask("fast", "Tell me a long story.", (), endless))
             conversation = panel.converse.conversation("fast")
             await wait_until(
                 lambda: len(conversation.messages) > 1 and bool(conversation.messages[-1].text), what="text"
