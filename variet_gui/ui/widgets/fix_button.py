@@ -2,61 +2,34 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QMargins
 from PySide6.QtGui import QPainter, QPaintEvent
-from PySide6.QtWidgets import QPushButton, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from variet_gui.forecast.fixes import Fix
 from variet_gui.forecast.values import Verdict
 from variet_gui.i18n import tr
 from variet_gui.ui import theme
 from variet_gui.ui.widgets.layout import label
+from variet_gui.ui.widgets.lines_button import LinesButton
 from variet_gui.ui.widgets.verdict_line import COLOURS, SHAPE_PX, paint_shape
 
 _LEFT, _RIGHT, _EDGE = 28, 10, 6
+_NARROWEST = 120
 
 
-class FixButton(QPushButton):
+class FixButton(LinesButton):
     """Says what it would do; a press is the page's to carry out."""
 
     def __init__(self, fix: Fix, gain: str, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.fix = fix
         cost = tr("costs: {cost}", cost=fix.cost) if fix.cost is not None else ""
         price = " · ".join(text for text in (gain, cost) if text)
-        self._lines = [label(str(fix.text), "small", wrap=True), label(price, "faint", wrap=True)]
-        self._box = QVBoxLayout(self)
-        self._box.setContentsMargins(_LEFT, _EDGE, _RIGHT, _EDGE)
-        self._box.setSpacing(1)
-        for line in self._lines:
-            line.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
-            self._box.addWidget(line)
-        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setAutoDefault(False)
-        theme.mark(self, kind="fix")
-        policy = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        policy.setHeightForWidth(True)
-        self.setSizePolicy(policy)
+        lines = (label(str(fix.text), "small", wrap=True), label(price, "faint", wrap=True))
+        super().__init__(lines, QMargins(_LEFT, _EDGE, _RIGHT, _EDGE), _NARROWEST, parent)
+        self.fix = fix
         self.setAccessibleName(tr("Apply: {change}", change=fix.text))
         self.setAccessibleDescription(price)
         self.setToolTip(tr("Changes the settings above; nothing is started or saved. Undo takes it back."))
-
-    def words(self) -> tuple[str, ...]:
-        """Return the lines that are shown."""
-        return tuple(line.text() for line in self._lines)
-
-    def hasHeightForWidth(self) -> bool:
-        return True
-
-    def heightForWidth(self, width: int) -> int:
-        return self._box.totalHeightForWidth(width)
-
-    def sizeHint(self) -> QSize:
-        width = max(120, self.width())
-        return QSize(width, self.heightForWidth(width))
-
-    def minimumSizeHint(self) -> QSize:
-        return QSize(120, self.heightForWidth(max(120, self.width())))
 
     def paintEvent(self, event: QPaintEvent) -> None:
         super().paintEvent(event)
