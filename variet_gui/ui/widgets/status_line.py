@@ -26,7 +26,7 @@ class StatusLine(QFrame):
         self._shape = StateShape()
         self._running = label("", "faint")
         self._engine = ElidedLabel("", "faint")
-        self.elsewhere = Button(tr("Running elsewhere…"), "quiet")
+        self.elsewhere = Button(tr("Other servers…"), "quiet")
         self.elsewhere.setToolTip(tr("Model servers on this computer that this panel did not start"))
         theme.mark(self.elsewhere, edge="flat")
         self._catalog = ElidedLabel("", "faint", Qt.TextElideMode.ElideMiddle)
